@@ -1,0 +1,2 @@
+//! Each row beside its peer in the same run.
+fn main() {}

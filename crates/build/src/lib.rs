@@ -1,0 +1,1 @@
+//! From .proto files to handler traits and clients, for build.rs, without protoc.

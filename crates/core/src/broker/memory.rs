@@ -1,0 +1,1 @@
+//! The broker that lives in this process.

@@ -1,0 +1,205 @@
+//! The broker contract, kept by every plugin.
+//!
+//! 1. [`Broker::publish`] enqueues at once and returns [`Receipts`]; a receipt is there when the server has the message
+//!    for good. Dropping the receipts cancels nothing. [`Broker::ready`] waits while the queue is full; nothing is
+//!    dropped.
+//! 2. [`Broker::subscribe`] resolves when the subscription is live: what is published after it arrives.
+//! 3. A [`Delivery`] is settled after its handler. Unsettled when its consumer dies: another member gets it.
+//! 4. One [`Queue`]: each message to exactly one member. No queue: every subscriber gets every message.
+//! 5. What a server cannot do is off in its [`Capability`]; asking for it is [`Kind::Unsupported`](crate::Kind), never
+//!    silence.
+//! 6. Order within a key, across members, where [`Capability::keys`] is on.
+//! 7. Everything in flight is bounded by [`SubscribeOptions::in_flight`].
+//! 8. Connections come back by themselves, with their subscriptions.
+//! 9. Constructing does no I/O; errors name the address and hide the password.
+
+mod capability;
+mod delivery;
+pub mod memory;
+mod message;
+mod options;
+mod outcomes;
+mod settle;
+mod topic;
+
+use std::any::Any;
+use std::fmt;
+
+use async_trait::async_trait;
+
+pub use capability::Capability;
+pub use delivery::{Delivery, DeliveryParts};
+
+pub use message::{Message, MessageOptions};
+pub use options::{BrokerOptions, Start, SubscribeOptions};
+pub use outcomes::{Outcomes, Promise};
+pub use settle::{Reason, Settle, Settled, Settlement, Settler, Token};
+pub use topic::{Queue, Topic};
+
+use crate::{Error, Result};
+
+/// The answers to a batch of published messages, one a message, in order.
+pub type Receipts = Outcomes<Receipt>;
+
+/// Says that the server has a message for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Receipt {
+    /// Where it lies, on a server that says so.
+    pub position: Option<Position>,
+}
+
+impl Receipt {
+    /// Creates a receipt that names the position.
+    #[must_use]
+    pub const fn at(position: Position) -> Self {
+        Self { position: Some(position) }
+    }
+}
+
+/// Where a message lies in its topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Position {
+    /// A partition and the offset in it.
+    Offset {
+        /// The partition, from 0.
+        partition: u32,
+        /// The offset in the partition, from 0.
+        offset: u64,
+    },
+    /// A number in the whole topic.
+    Sequence(u64),
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Offset { partition, offset } => write!(f, "{partition}/{offset}"),
+            Self::Sequence(sequence) => write!(f, "{sequence}"),
+        }
+    }
+}
+
+/// Carries messages between programs; one implementation is one broker plugin.
+///
+/// Everything is a batch: one message is a batch of one. Implementations are shared (`Arc<dyn Broker>`), cheap to call
+/// from many tasks, and do no I/O when made.
+#[async_trait]
+pub trait Broker: fmt::Debug + Send + Sync + 'static {
+    /// Returns the plugin's name, as `--broker` takes it.
+    fn name(&self) -> &'static str;
+
+    /// Returns what this broker can do with its present options.
+    fn capability(&self) -> Capability;
+
+    /// Replaces the options; takes effect at the next [`connect`](Self::connect).
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Config`](crate::Kind::Config) for an unknown or contradicting setting.
+    fn init(&self, options: BrokerOptions) -> Result<()>;
+
+    /// Returns the options in force.
+    fn options(&self) -> BrokerOptions;
+
+    /// Returns where it is connected, without secrets: the servers, the folder.
+    fn address(&self) -> String;
+
+    /// Connects. Calling it again is nothing.
+    ///
+    /// # Errors
+    ///
+    /// Names the address, hides the password, says what to do. Never waits without a limit.
+    async fn connect(&self) -> Result<()>;
+
+    /// Sends what is queued, ends every subscription and closes. Calling it again is nothing.
+    ///
+    /// # Errors
+    ///
+    /// If something queued could not be sent; the receipts of those messages say the same.
+    async fn disconnect(&self) -> Result<()>;
+
+    /// Enqueues messages for a topic, at once and in order, and returns their receipts to come.
+    ///
+    /// Must be called within a tokio runtime. A message that cannot be sent (too large, bad header, not connected) gets
+    /// its error as receipt; the others go on.
+    fn publish(&self, topic: &Topic, messages: Vec<Message>) -> Receipts;
+
+    /// Waits until the queue to the server has room.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Closed`](crate::Kind::Closed) once disconnected.
+    ///
+    /// Cancel-safe.
+    async fn ready(&self) -> Result<()>;
+
+    /// Subscribes and returns when the subscription is live.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Unsupported`](crate::Kind::Unsupported) for an option that the capability does not declare.
+    async fn subscribe(&self, topic: &Topic, options: SubscribeOptions) -> Result<Box<dyn Subscription>>;
+
+    /// Returns itself, for a caller that knows the plugin and wants the native client.
+    fn as_any(&self) -> &dyn Any;
+}
+
+/// A live subscription: the pulling side of one subscriber.
+#[async_trait]
+pub trait Subscription: fmt::Debug + Send {
+    /// Returns the topic.
+    fn topic(&self) -> &Topic;
+
+    /// Returns the queue it shares, or `None` if it gets everything.
+    fn queue(&self) -> Option<&Queue>;
+
+    /// Waits for the next deliveries: at least one, at most `max`, and never more unsettled than the in-flight limit.
+    ///
+    /// `None` after [`stop`](Self::stop), or once the broker is disconnected. Connection losses are mended inside; an
+    /// error is final. Cancel-safe: dropping the future loses no message.
+    ///
+    /// # Errors
+    ///
+    /// Only what a reconnect does not mend, as a topic that was deleted or a permission that was taken away.
+    async fn next(&mut self, max: usize) -> Result<Option<Vec<Delivery>>>;
+
+    /// Stops pulling. What was fetched but not handed out is released; what was handed out may still be settled.
+    async fn stop(&mut self);
+
+    /// Stops, sends the settlements that are on their way and leaves the queue.
+    ///
+    /// # Errors
+    ///
+    /// If settlements could not be sent: those messages come again.
+    async fn unsubscribe(self: Box<Self>) -> Result<()>;
+
+    /// Stops pulling for a while without leaving the queue.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Unsupported`](crate::Kind::Unsupported) unless [`Capability::pause`] is declared.
+    async fn pause(&mut self) -> Result<()> {
+        Err(Error::unsupported("this broker", "pausing a subscription"))
+    }
+
+    /// Goes on after [`pause`](Self::pause).
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Unsupported`](crate::Kind::Unsupported) unless [`Capability::pause`] is declared.
+    async fn resume(&mut self) -> Result<()> {
+        Err(Error::unsupported("this broker", "resuming a subscription"))
+    }
+
+    /// Moves to another start; what is in flight may still be settled.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Unsupported`](crate::Kind::Unsupported) unless [`Capability::seek`] is declared;
+    /// [`Kind::NotFound`](crate::Kind::NotFound) for a position that is not there, and the old one stays.
+    async fn seek(&mut self, start: Start) -> Result<()> {
+        let _ = start;
+        Err(Error::unsupported("this broker", "seeking"))
+    }
+}

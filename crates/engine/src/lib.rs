@@ -1,0 +1,1 @@
+//! The embedded database of micro-rs: several processes on one folder.

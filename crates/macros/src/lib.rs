@@ -1,0 +1,1 @@
+//! #[subscriber] and #[derive(Payload)].

@@ -1,0 +1,1 @@
+//! Services that call each other and tell each other what happened.

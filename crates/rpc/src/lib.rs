@@ -1,0 +1,1 @@
+//! RPC over gRPC: client and server.

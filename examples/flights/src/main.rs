@@ -1,0 +1,2 @@
+//! Example: flights.
+fn main() {}

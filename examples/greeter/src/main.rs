@@ -1,0 +1,2 @@
+//! Example: greeter.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Example: pubsub.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Example: shop.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The embedded broker: durable topics and queues, no server.

@@ -1,0 +1,1 @@
+//! The embedded registry: services of one machine, no server.

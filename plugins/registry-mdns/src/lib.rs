@@ -1,0 +1,1 @@
+//! The mDNS registry, in go-micro's record format.

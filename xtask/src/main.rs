@@ -1,0 +1,2 @@
+//! Checks, tests, benches and generated pages of the project.
+fn main() {}
