@@ -1,0 +1,67 @@
+// Command peer is a go-micro v2.9.1 program for the Rust side to talk with.
+//
+//	peer server -name greeter [-registry mdns] [-address 127.0.0.1:0]
+//	peer client -name greeter [-registry mdns] [-address host:port] CASE...
+//	peer get    -name greeter
+//	peer watch  -name greeter
+//
+// Everything it has to say is one JSON object a line on standard output; go-micro's own log goes to standard error.
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"sync"
+)
+
+const usage = "usage: peer server|client|get|watch -name SERVICE [-registry mdns|memory] [-address host:port] [CASE...]"
+
+func main() {
+	if len(os.Args) < 2 {
+		fatal(usage)
+	}
+	command, arguments := os.Args[1], os.Args[2:]
+	// go-micro reads os.Args for flags of its own.
+	os.Args = os.Args[:1]
+	// go-micro prints its log by fmt.Printf.
+	os.Stdout = os.Stderr
+	options := parse(command, arguments)
+	var err error
+	switch command {
+	case "server":
+		err = serve(options)
+	case "client":
+		err = call(options)
+	case "get":
+		err = get(options)
+	case "watch":
+		err = watch(options)
+	default:
+		fatal(usage)
+	}
+	if err != nil {
+		fatal(err.Error())
+	}
+}
+
+var (
+	lines  = os.Stdout
+	output sync.Mutex
+)
+
+// say prints one line.
+func say(line interface{}) {
+	text, err := json.Marshal(line)
+	if err != nil {
+		fatal(err.Error())
+	}
+	output.Lock()
+	defer output.Unlock()
+	fmt.Fprintln(lines, string(text))
+}
+
+func fatal(text string) {
+	fmt.Fprintln(os.Stderr, text)
+	os.Exit(1)
+}
