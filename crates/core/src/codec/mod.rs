@@ -5,7 +5,9 @@
 
 mod format;
 pub mod json;
+pub mod message;
 pub mod protobuf;
+pub mod well_known;
 
 use bytes::{Bytes, BytesMut};
 
