@@ -135,6 +135,13 @@ impl Address {
         &self.path
     }
 
+    /// Sets the path, as it stands behind the hosts.
+    #[must_use]
+    pub fn with_path(mut self, path: impl Into<String>) -> Self {
+        self.path = path.into();
+        self
+    }
+
     /// Returns the first parameter of a name.
     #[must_use]
     pub fn param(&self, name: &str) -> Option<&str> {
