@@ -1,1 +1,3 @@
 //! Services that call each other and tell each other what happened.
+mod logging;
+mod settings;

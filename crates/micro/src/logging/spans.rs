@@ -1,0 +1,1 @@
+//! The last spans of the process, for `Debug.Trace`.
