@@ -29,7 +29,7 @@ use async_trait::async_trait;
 
 pub use capability::Capability;
 pub use delivery::{Delivery, DeliveryParts};
-
+pub use memory::Memory;
 pub use message::{Message, MessageOptions};
 pub use options::{BrokerOptions, Start, SubscribeOptions};
 pub use outcomes::{Outcomes, Promise};

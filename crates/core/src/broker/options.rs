@@ -64,8 +64,9 @@ pub enum Start {
 pub struct SubscribeOptions {
     /// The queue to share, or `None` to get everything.
     pub queue: Option<Queue>,
-    /// Where to begin. Unset: a queue goes on where it was, and begins at the earliest the first time; without a queue it
-    /// is the latest.
+    /// Where to begin. Unset: a queue begins at the earliest the first time; without a queue it is the latest. A queue that
+    /// exists goes on where it was, whatever this says: a restart must neither skip nor repeat. Its way to another place
+    /// is [`Subscription::seek`](super::Subscription::seek).
     pub start: Option<Start>,
     /// How many deliveries may be unsettled at once. Default 1,024.
     pub in_flight: usize,

@@ -1,1 +1,0 @@
-//! The broker that lives in this process.
