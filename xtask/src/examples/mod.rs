@@ -1,0 +1,107 @@
+//! Runs every example that has an `expect.toml`, and checks what it prints.
+//!
+//! ```toml
+//! profile = "release"                  # default: dev
+//! timeout = 600                        # seconds; of each step that names none (default 60)
+//!
+//! [[step]]
+//! name = "server"                      # for the report, and for later steps to refer to
+//! cmd = ["greeter-server"]             # a program of the example's package, or one on the PATH
+//! background = true                    # goes on; the step is over when all of `expect` was printed
+//! expect = ["Registering node"]        # each must occur in a line of its own, in this order
+//! env = { MICRO_LOG_LEVEL = "debug" }
+//!
+//! [[step]]
+//! name = "client"
+//! cmd = ["greeter-client"]             # runs to its end
+//! expect = ["Hello John"]
+//! absent = ["panicked"]                # in no line
+//! exit = 0                             # the default
+//! features = ["A1", "B1"]              # rows of docs/features.md that this step shows
+//!
+//! [[step]]
+//! wait = "server"                      # lines of a background program after those already matched
+//! expect = ["called"]
+//!
+//! [[step]]
+//! stop = "server"                      # SIGTERM; it must end with `exit`. `kill = "server"` is SIGKILL
+//! expect = ["Deregistering node"]
+//! ```
+//!
+//! The steps of an example share a fresh `MICRO_HOME`; what still runs at the end is killed. Standard output and
+//! standard error are read as one.
+
+mod plan;
+mod play;
+
+use std::process::Command;
+use std::time::Duration;
+
+use crate::{Result, command, flights, workspace::Package, workspace::Workspace};
+use plan::Plan;
+
+const BUILD: Duration = Duration::from_secs(40 * 60);
+
+/// How many steps kept their word.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Tally {
+    pub(crate) passed: usize,
+    pub(crate) failed: usize,
+}
+
+/// `cargo xtask examples [NAME]…`.
+pub(crate) fn run(names: &[String]) -> Result<bool> {
+    let workspace = Workspace::load()?;
+    build(&workspace, names)?;
+    let tally = check(&workspace, names)?;
+    println!("{} passed, {} failed", tally.passed, tally.failed);
+    Ok(tally.failed == 0)
+}
+
+/// Builds the examples, each in the profile that it asks for.
+pub(crate) fn build(workspace: &Workspace, names: &[String]) -> Result<()> {
+    for release in [false, true] {
+        let packages: Vec<String> = plans(workspace, names)?
+            .into_iter()
+            .filter(|(_, plan)| plan.release == release)
+            .flat_map(|(package, _)| ["--package".to_owned(), package.name])
+            .collect();
+        if packages.is_empty() {
+            continue;
+        }
+        let mut cargo = Command::new("cargo");
+        cargo.arg("build").args(release.then_some("--release")).args(&packages).current_dir(&workspace.root);
+        let status = command::run(&mut cargo, BUILD)?;
+        if !status.success() {
+            return Err(format!("the examples do not build: {status}"));
+        }
+    }
+    Ok(())
+}
+
+/// Plays every example; they are built already.
+pub(crate) fn check(workspace: &Workspace, names: &[String]) -> Result<Tally> {
+    let mut tally = Tally::default();
+    for (package, plan) in plans(workspace, names)? {
+        let data = if package.name == "flights" { Some(flights::ensure()?) } else { None };
+        let played = play::play(&package, &plan, &workspace.target, data)?;
+        tally.passed += played.passed;
+        tally.failed += played.failed;
+    }
+    Ok(tally)
+}
+
+fn plans(workspace: &Workspace, names: &[String]) -> Result<Vec<(Package, Plan)>> {
+    let examples = workspace.packages.iter().filter(|package| package.folder.starts_with("examples/"));
+    let chosen = examples.filter(|package| names.is_empty() || names.contains(&package.name));
+    let mut plans = Vec::new();
+    for package in chosen {
+        let path = format!("{}/expect.toml", package.folder);
+        let text = workspace.read(&path).ok_or_else(|| format!("{path} is missing: what should the example print?"))?;
+        plans.push((package.clone(), Plan::parse(&text).map_err(|e| format!("{path}: {e}"))?));
+    }
+    if let Some(unknown) = names.iter().find(|name| !plans.iter().any(|(package, _)| package.name == **name)) {
+        return Err(format!("there is no example {unknown}"));
+    }
+    Ok(plans)
+}

@@ -1,0 +1,65 @@
+//! The project's test command: `cargo xtask test`.
+
+mod runner;
+mod table;
+
+use std::time::Instant;
+
+use crate::{Result, examples, flights, peer, tools, workspace::Workspace};
+use table::Table;
+
+/// Passed and failed, of any kind of test.
+type Tally = examples::Tally;
+
+/// Runs everything; with arguments after `--`, only `cargo nextest run` with them.
+pub(crate) fn run(arguments: &[String]) -> Result<bool> {
+    let chosen = arguments.split_first().filter(|(first, _)| *first == "--").map(|(_, rest)| rest.to_vec());
+    if chosen.is_none() && !arguments.is_empty() {
+        return Err(format!("unexpected {:?}; arguments for the test runner come after `--`", arguments[0]));
+    }
+    let workspace = Workspace::load()?;
+    let mut table = Table::default();
+
+    let start = Instant::now();
+    let nextest = tools::ensure("cargo-nextest").inspect_err(|error| {
+        println!("xtask: {error}");
+        println!("xtask: no cargo-nextest: `cargo test` runs the tests, without a limit for each");
+    });
+    let mut runner = runner::Runner::new(&workspace, nextest.ok());
+    if let Some(path) = peer::ensure(&workspace)? {
+        runner.set("MICRO_GO_PEER", path);
+    }
+    if chosen.is_none() {
+        runner.set("MICRO_FLIGHTS", flights::ensure()?);
+    }
+    table.row("fetching tools and data", start.elapsed());
+
+    if let Some(arguments) = chosen {
+        return Ok(runner.tests(&arguments, &mut table)?.failed == 0);
+    }
+    let everything = ["--workspace", "--exclude", "micro-bench"].map(str::to_owned);
+    let start = Instant::now();
+    runner.build(&everything)?;
+    table.row("building tests", start.elapsed());
+    let start = Instant::now();
+    examples::build(&workspace, &[])?;
+    table.row("building examples", start.elapsed());
+
+    let mut tally = Tally::default();
+    add(&mut tally, runner.tests(&everything, &mut table)?);
+    let start = Instant::now();
+    add(&mut tally, runner.doc_tests(&everything)?);
+    table.row("doc tests, with their building", start.elapsed());
+    let start = Instant::now();
+    add(&mut tally, examples::check(&workspace, &[])?);
+    table.row("examples", start.elapsed());
+
+    print!("\n{table}\n");
+    println!("{} passed, {} failed", tally.passed, tally.failed);
+    Ok(tally.failed == 0)
+}
+
+fn add(tally: &mut Tally, more: Tally) {
+    tally.passed += more.passed;
+    tally.failed += more.failed;
+}
