@@ -1,2 +1,58 @@
-//! Example: shop.
-fn main() {}
+//! A shop of two services. The order service takes orders by call and publishes `OrderCreated`; the warehouse hears of
+//! it, ships, and publishes `OrderShipped`; the order service answers how far an order is.
+//!
+//! Without arguments it starts both, places orders, kills each in the middle, and shows that no order is lost.
+#![allow(clippy::print_stdout, reason = "what it prints is what it is for")]
+
+mod book;
+mod child;
+mod customer;
+mod demo;
+mod order;
+mod patience;
+mod warehouse;
+
+use std::process::ExitCode;
+
+use micro::Result;
+
+/// The messages, the handler trait and the client of proto/shop.proto.
+mod proto {
+    micro::include_proto!("shop");
+}
+
+const ORDER_SERVICE: &str = "shop.order";
+const ORDER_CREATED: &str = "orders.created";
+const ORDER_SHIPPED: &str = "orders.shipped";
+
+const USAGE: &str = "usage: shop                     start everything, place orders, kill services, show what happened
+       shop order              run the order service
+       shop warehouse          run the warehouse
+       shop place ITEM [COUNT] place an order
+       shop status ORDER       ask how far an order is
+       (any of them --help for the flags of a service)";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("shop: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<()> {
+    match std::env::args().nth(1).as_deref() {
+        None => demo::run().await,
+        Some("order") => order::run().await,
+        Some("warehouse") => warehouse::run().await,
+        Some("place") => customer::place().await,
+        Some("status") => customer::status().await,
+        Some(_) => {
+            println!("{USAGE}");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! One consumer of the queue.
+
+use std::sync::Arc;
+
+use micro::prelude::*;
+
+use crate::proto::{Flight, Leg};
+use crate::{DEPARTED, RESULTS};
+
+/// How many flights one consumer works on at once.
+const CONCURRENCY: usize = 256;
+
+/// Runs it until a signal.
+pub(crate) async fn run() -> Result<()> {
+    let mut service = Service::new("flights.consumer")?;
+    let name: Arc<str> = service.args().get(1).map_or("consumer", String::as_str).into();
+    let results = service.event::<Leg>(RESULTS);
+    service.subscribe(
+        subscriber(DEPARTED, move |context: Context, flight: Flight| {
+            handle(results.clone(), Arc::clone(&name), context, flight)
+        })
+        .queue("delays")
+        // Flights of one tail number one after the other, also when they move to another consumer.
+        .ordered()
+        .concurrency(CONCURRENCY),
+    );
+    service.run().await
+}
+
+/// The result is on disk before the flight is settled. Killed between the two, the flight comes again and has two
+/// results; of one event id, so that the ledger counts one.
+async fn handle(results: Event<Leg>, consumer: Arc<str>, context: Context, flight: Flight) -> Result<()> {
+    let event = context.event().ok_or_else(|| Error::new(Kind::Internal, "a flight that is no event"))?;
+    let leg = Leg {
+        event_id: event.id.to_vec(),
+        carrier: flight.carrier,
+        distance: flight.distance,
+        delay: flight.arrival_delay,
+        row: flight.row,
+        time_hour: flight.time_hour,
+        tail_number: flight.tail_number.clone(),
+        consumer: consumer.to_string(),
+        deliveries: event.deliveries.unwrap_or(0),
+    };
+    let mut publish = results.publish(&leg);
+    if let Some(tail_number) = flight.tail_number {
+        publish = publish.key(tail_number);
+    }
+    publish.await?;
+    Ok(())
+}

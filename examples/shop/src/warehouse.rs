@@ -1,0 +1,35 @@
+//! The warehouse.
+
+use std::time::Duration;
+
+use micro::prelude::*;
+
+use crate::proto::{OrderCreated, OrderShipped};
+use crate::{ORDER_CREATED, ORDER_SHIPPED};
+
+/// How long it takes to pack a parcel.
+const PACKING: Duration = Duration::from_millis(200);
+
+/// Runs it until a signal.
+pub(crate) async fn run() -> Result<()> {
+    let mut service = Service::new("shop.warehouse")?;
+    let shipped = service.event::<OrderShipped>(ORDER_SHIPPED);
+    service.subscribe(
+        subscriber(ORDER_CREATED, move |_: Context, order: OrderCreated| pack(shipped.clone(), order))
+            // Warehouses share a queue: each order goes to one of them, and what was published while none ran is there.
+            .queue("warehouse")
+            .concurrency(2),
+    );
+    service.run().await
+}
+
+/// Packs one order. The order is settled when this returns, not before: killed in the middle, it comes again.
+async fn pack(shipped: Event<OrderShipped>, order: OrderCreated) -> Result<()> {
+    println!("[warehouse] packing {}: {} × {}", order.id, order.quantity, order.item);
+    tokio::time::sleep(PACKING).await;
+    // The parcel's number follows from the order's, so that an order packed twice is still one parcel.
+    let parcel = format!("parcel-{}", order.id);
+    shipped.publish(&OrderShipped { id: order.id.clone(), parcel }).key(order.id.clone()).await?;
+    println!("[warehouse] shipped {}", order.id);
+    Ok(())
+}

@@ -1,0 +1,1 @@
+//! Rust and go-micro programs that find each other by mDNS.
