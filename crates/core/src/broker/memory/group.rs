@@ -26,6 +26,8 @@ pub(super) struct Group {
     idle: VecDeque<u64>,
     /// No lease ends before this.
     next_expiry: Option<Instant>,
+    /// Who got the last messages.
+    last: Option<u64>,
     lost: u64,
 }
 
@@ -75,6 +77,7 @@ impl Group {
             members: HashMap::new(),
             idle: VecDeque::new(),
             next_expiry: None,
+            last: None,
             lost: 0,
         }
     }
@@ -111,6 +114,11 @@ impl Group {
         self.members.contains_key(&id)
     }
 
+    /// Tells whether a member had its turn and others are hungry.
+    pub(super) fn had_its_turn(&self, id: u64) -> bool {
+        self.last == Some(id) && self.members.len() > 1 && self.members.iter().any(|(m, s)| *m != id && s.hungry())
+    }
+
     /// Hands out the next messages to a member: its share, if other members are hungry too.
     pub(super) fn take(&mut self, id: u64, max: usize, log: &Log, now: Instant) -> Vec<Taken> {
         self.not_idle(id);
@@ -131,6 +139,9 @@ impl Group {
             };
             let Some(pending) = next else { break };
             self.offer(id, pending, quota, now, &mut taken);
+        }
+        if !taken.is_empty() {
+            self.last = Some(id);
         }
         if !taken.is_empty() && (!self.ready.is_empty() || self.untouched(log) > 0) {
             self.wake(1);
@@ -168,7 +179,7 @@ impl Group {
         let mut next = self.keys.admit(key, pending, id);
         while let Some(pending) = next {
             if expired(&pending) {
-                let next = self.keys.landed(key, &pending.record, false);
+                let next = self.keys.landed(key, pending.record.seq);
                 self.again(next);
             } else {
                 self.fly(id, pending, now, taken);
@@ -203,8 +214,8 @@ impl Group {
         };
         let pending = Pending { attempts: answer.attempts, ..flight.pending };
         match answer.settle {
-            Settle::Ack | Settle::Reject(_) => self.land(id, &pending.record, false),
-            _ if flight.detached => self.land(id, &pending.record, false),
+            Settle::Ack | Settle::Reject(_) => self.land(id, &pending.record),
+            _ if flight.detached => self.land(id, &pending.record),
             Settle::Release => self.give_back(id, pending, None),
             Settle::Retry(after) if after.is_zero() => self.give_back(id, pending, None),
             Settle::Retry(after) => self.give_back(id, pending, Some(now + after)),
@@ -213,33 +224,45 @@ impl Group {
         Ok(())
     }
 
-    fn land(&mut self, id: u64, record: &Record, back: bool) {
+    fn land(&mut self, id: u64, record: &Record) {
+        self.not_full(id);
+        if let Some(key) = &record.message.key {
+            let next = self.keys.landed(key, record.seq);
+            self.again(next);
+        }
+    }
+
+    fn not_full(&mut self, id: u64) {
         if let Some(member) = self.members.get_mut(&id)
             && std::mem::take(&mut member.full)
         {
             member.notify.notify_one();
         }
-        if let Some(key) = &record.message.key {
-            let next = self.keys.landed(key, record, back);
-            self.again(next);
-        }
     }
 
     fn give_back(&mut self, id: u64, pending: Pending, at: Option<Instant>) {
-        let strict = self.members.get(&id).is_some_and(|member| member.ordered);
-        self.land(id, &pending.record, strict);
         if self.queue.is_none() && !self.live() {
-            return;
+            return self.land(id, &pending.record);
         }
-        match at {
-            None => {
-                self.ready.insert(pending.record.seq, pending);
-            }
+        self.not_full(id);
+        let record = Arc::clone(&pending.record);
+        let now = match at {
+            None => Some(pending),
             Some(at) => {
-                self.timers.insert((at, pending.record.seq), pending);
+                self.timers.insert((at, record.seq), pending);
+                // Somebody has to look at the clock.
+                self.wake(1);
+                None
             }
-        }
-        self.wake(1);
+        };
+        let next = match &record.message.key {
+            None => now,
+            Some(key) => {
+                let strict = self.members.get(&id).is_some_and(|member| member.ordered);
+                self.keys.returned(key, &record, strict, now)
+            }
+        };
+        self.again(next);
     }
 
     fn again(&mut self, pending: Option<Pending>) {
@@ -266,7 +289,11 @@ impl Group {
             && entry.key().0 <= now
         {
             let pending = entry.remove();
-            self.ready.insert(pending.record.seq, pending);
+            let next = match pending.record.message.key.clone() {
+                None => Some(pending),
+                Some(key) => self.keys.arrived(&key, pending),
+            };
+            self.again(next);
         }
         if self.next_expiry.is_none_or(|at| at > now) {
             return;
@@ -288,7 +315,7 @@ impl Group {
 
     fn returned(&mut self, id: u64, flight: Flight) {
         if flight.detached {
-            self.land(id, &flight.pending.record, false);
+            self.land(id, &flight.pending.record);
         } else {
             self.give_back(id, flight.pending, None);
         }
@@ -314,7 +341,7 @@ impl Group {
         if self.queue.is_none() && !self.live() {
             self.ready.clear();
             self.timers.clear();
-            self.keys.clear(None);
+            self.keys.clear(None, Vec::new());
         }
         self.wake(1);
     }
@@ -373,11 +400,10 @@ impl Group {
             Place::One { partition, .. } => Some(partition),
         };
         let moved = |record: &Record| partition.is_none_or(|partition| partition == record.partition);
-        self.ready.retain(|_, pending| !moved(&pending.record));
         self.timers.retain(|_, pending| !moved(&pending.record));
-        for pending in self.keys.clear(partition) {
-            self.ready.insert(pending.record.seq, pending);
-        }
+        let ready = std::mem::take(&mut self.ready).into_values().filter(|pending| !moved(&pending.record)).collect();
+        let ready = self.keys.clear(partition, ready);
+        self.ready = ready.into_iter().map(|pending| (pending.record.seq, pending)).collect();
         for flight in self.members.values_mut().flat_map(|member| member.flights.iter_mut()) {
             flight.detached |= moved(&flight.pending.record);
         }

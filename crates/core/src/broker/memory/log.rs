@@ -163,7 +163,10 @@ impl Log {
             Position::Offset { partition, .. } if partition < PARTITIONS => {
                 let end = self.offsets[partition as usize];
                 let first = self.records.iter().find(|record| record.partition == partition);
-                format!("partition {partition} keeps the offsets {} to {end}", first.map_or(end, |record| record.offset))
+                format!(
+                    "partition {partition} keeps the offsets {} to {end}",
+                    first.map_or(end, |record| record.offset)
+                )
             }
             Position::Offset { .. } => format!("the topic has the partitions 0 to {}", PARTITIONS - 1),
             Position::Sequence(_) => "the positions of the memory broker are partition/offset".to_owned(),

@@ -142,7 +142,10 @@ impl Memory {
         match message.options().and_then(|options| options.partition) {
             Some(partition) if partition >= PARTITIONS => Err(Error::new(
                 Kind::InvalidArgument,
-                format!("there is no partition {partition}; a topic in memory has the partitions 0 to {}", PARTITIONS - 1),
+                format!(
+                    "there is no partition {partition}; a topic in memory has the partitions 0 to {}",
+                    PARTITIONS - 1
+                ),
             )),
             _ => Ok(()),
         }
@@ -224,7 +227,7 @@ impl Broker for Memory {
                 .into_iter()
                 .map(|message| {
                     Self::check(&message, &capability)?;
-                    Ok(state.append(message, wall, now))
+                    state.append(message, wall, now, self.0.limit())
                 })
                 .collect();
             state.appended(count, self.0.limit());
@@ -236,7 +239,7 @@ impl Broker for Memory {
             if let Err(error) = Self::check(&message, &capability) {
                 promise.complete(entry, Err(error));
             } else if entry < room {
-                promise.complete(entry, Ok(state.append(message, wall, now)));
+                promise.complete(entry, state.append(message, wall, now, self.0.limit()));
             } else if self.0.backlog() < REFUSE {
                 state.block(message, entry, Arc::clone(&promise), Arc::clone(&self.0));
             } else {

@@ -86,6 +86,11 @@ impl Subscription for MemorySubscription {
 
     async fn next(&mut self, max: usize) -> Result<Option<Vec<Delivery>>> {
         let seat = &*self.seat;
+        let had_its_turn = seat.topic.lock().group(seat.group).is_some_and(|group| group.had_its_turn(seat.member));
+        if had_its_turn {
+            // A member that never waits would leave nothing to one that shares its thread.
+            tokio::task::yield_now().await;
+        }
         loop {
             if self.stopped || !seat.client.is_open() {
                 return Ok(None);

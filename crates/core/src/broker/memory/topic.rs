@@ -72,8 +72,7 @@ impl State {
         if self.log.bytes() >= super::MAX_BYTES && live().any(|group| group.cursor() <= self.log.base()) {
             return 0;
         }
-        let lag = live().map(|group| group.lag(&self.log)).max().unwrap_or(0);
-        limit.saturating_sub(lag + self.delayed.len())
+        live().map(|group| limit.saturating_sub(group.lag(&self.log))).min().unwrap_or(usize::MAX)
     }
 
     /// Drops the oldest messages over the limit, but none that a live subscriber has still to read.
@@ -91,15 +90,22 @@ impl State {
     }
 
     /// Puts a message in its place.
-    pub(super) fn append(&mut self, message: Message, wall: SystemTime, now: Instant) -> Receipt {
+    pub(super) fn append(&mut self, message: Message, wall: SystemTime, now: Instant, limit: usize) -> Result<Receipt> {
         let Some(options) = message.options() else {
-            return Receipt::at(self.log.append(message, wall, now));
+            return Ok(Receipt::at(self.log.append(message, wall, now)));
         };
         if let Some(position) = self.log.duplicate(&message, now) {
-            return Receipt { position };
+            return Ok(Receipt { position });
         }
         let id = options.deduplication_id.clone();
         let position = match options.delay.filter(|delay| !delay.is_zero()) {
+            Some(_) if self.delayed.len() >= limit => {
+                let text =
+                    format!("{limit} delayed messages wait on this topic already; publish later or raise ?limit=");
+                return Err(Error::new(Kind::ResourceExhausted, text)
+                    .operation("broker.publish")
+                    .with("topic", &self.name));
+            }
             Some(delay) => {
                 self.delays += 1;
                 self.delayed.insert((now + delay, self.delays), message);
@@ -110,7 +116,7 @@ impl State {
             None => Some(self.log.append(message, wall, now)),
         };
         self.log.remember(id, position, now);
-        Receipt { position }
+        Ok(Receipt { position })
     }
 
     /// Lets the subscribers know of new messages, and keeps the log within its limit.
@@ -122,7 +128,13 @@ impl State {
     }
 
     /// Keeps a message until there is room.
-    pub(super) fn block(&mut self, message: Message, entry: usize, promise: Arc<Promise<Receipt>>, client: Arc<Client>) {
+    pub(super) fn block(
+        &mut self,
+        message: Message,
+        entry: usize,
+        promise: Arc<Promise<Receipt>>,
+        client: Arc<Client>,
+    ) {
         client.waiting(1);
         self.blocked.push_back(Blocked { message, entry, promise, client });
     }
@@ -138,8 +150,7 @@ impl State {
             let wall = SystemTime::now();
             let batch = self.blocked.len().min(space);
             for Blocked { message, entry, promise, client } in self.blocked.drain(..batch).collect::<Vec<_>>() {
-                let receipt = self.append(message, wall, now);
-                promise.complete(entry, Ok(receipt));
+                promise.complete(entry, self.append(message, wall, now, limit));
                 client.waiting_no_more(1);
             }
             self.appended(batch, limit);

@@ -1,0 +1,9 @@
+mod bounds;
+mod delay;
+mod groups;
+mod keys;
+mod lifecycle;
+mod replay;
+mod routing;
+mod settlement;
+mod support;

@@ -1,0 +1,3 @@
+//! The memory plugins against the contracts they specify.
+
+mod broker;
