@@ -1,0 +1,146 @@
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use micro_core::Result;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::failure::{failure, io_failure};
+use crate::home::Home;
+use crate::lock::FairLock;
+use crate::migration::Schema;
+use crate::storage::{Durability, Storage};
+
+/// Pages of the write-ahead log after which a commit copies it back into the file: 16 MiB.
+const CHECKPOINT_PAGES: u32 = 4096;
+/// The write-ahead log is cut to this size when it starts over, so that one long reader does not cost disk for ever.
+const LOG_LIMIT: u32 = 64 << 20;
+
+/// The writing side of one database file.
+#[derive(Debug)]
+pub struct Database {
+    path: PathBuf,
+    connection: Connection,
+    lock: FairLock,
+    synced: bool,
+}
+
+impl Database {
+    /// Opens a file of the folder for writing, makes it where it is missing, and brings it to this program's version.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Corrupt`](micro_core::Kind::Corrupt), [`Kind::NewerVersion`](micro_core::Kind::NewerVersion),
+    /// [`Kind::ReadOnly`](micro_core::Kind::ReadOnly) or [`Kind::DiskFull`](micro_core::Kind::DiskFull), each naming the
+    /// file and what to do.
+    pub fn open(home: &Home, name: &str, schema: &Schema) -> Result<Self> {
+        let path = home.file(name);
+        // SQLite gives its other files the mode of this one.
+        File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|error| io_failure(&path, "open the database", &error))?;
+        let lock = FairLock::open(&path)?;
+        let connection = connect(&path)?;
+        {
+            // Two processes that make the file at once would see each other's half.
+            let _turn = lock.acquire()?;
+            schema.migrate(&path, &connection)?;
+            prepare(&connection).map_err(|error| failure(&path, "open the database", error))?;
+        }
+        Ok(Self { path, connection, lock, synced: true })
+    }
+
+    /// Opens a file for reading, beside a writing side that is open.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn reader(path: &Path) -> Result<Connection> {
+        let connection = connect(path)?;
+        connection
+            .execute_batch("PRAGMA query_only = 1; PRAGMA cache_size = -2048;")
+            .map_err(|error| failure(path, "read the database", error))?;
+        Ok(connection)
+    }
+
+    /// Returns the connection, for statements within a transaction.
+    #[must_use]
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Returns the file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Turns a failure into an error that names this file.
+    #[must_use]
+    pub fn failure(&self, tried: &'static str, error: rusqlite::Error) -> micro_core::Error {
+        failure(&self.path, tried, error)
+    }
+}
+
+impl Storage for Database {
+    fn begin(&mut self, durability: Durability) -> Result<()> {
+        let synced = durability == Durability::Synced;
+        let failed = |error| failure(&self.path, "begin a transaction", error);
+        if synced != self.synced {
+            let level = if synced { "PRAGMA synchronous = FULL" } else { "PRAGMA synchronous = NORMAL" };
+            self.connection.execute_batch(level).map_err(failed)?;
+            self.synced = synced;
+        }
+        // Held over begin and commit alike; a guard cannot live beside the connection it protects, so it is let go by
+        // name in `commit` and `roll_back`.
+        std::mem::forget(self.lock.acquire()?);
+        let begun = self.connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]));
+        begun.map(drop).map_err(|error| {
+            self.lock.release();
+            failure(&self.path, "begin a transaction", error)
+        })
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        let done = self.connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+        match done {
+            Ok(_) => {
+                self.lock.release();
+                Ok(())
+            }
+            Err(error) => {
+                self.roll_back();
+                Err(failure(&self.path, "commit", error))
+            }
+        }
+    }
+
+    fn roll_back(&mut self) {
+        if !self.connection.is_autocommit() {
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+        self.lock.release();
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection> {
+    let failed = |error| failure(path, "open the database", error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    connection.busy_timeout(Duration::from_secs(5)).map_err(failed)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "journal_size_limit", LOG_LIMIT)?;
+    connection.pragma_update(None, "cache_size", -8192)
+}

@@ -1,0 +1,138 @@
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use micro_core::{Error, Result};
+
+use crate::failure::io_failure;
+use crate::queue::Queue;
+use crate::storage::{Durability, Storage};
+
+/// The least pause between two commits of nothing but lazy jobs.
+const LAZY_PAUSE: Duration = Duration::from_millis(1);
+
+/// One thing to write.
+pub trait Job: Send + 'static {
+    /// Returns the bytes it keeps in memory while it waits.
+    fn weight(&self) -> usize;
+
+    /// Returns how safe it must be before it is answered.
+    fn durability(&self) -> Durability;
+
+    /// Tells whether it may wait a millisecond for company.
+    fn lazy(&self) -> bool {
+        false
+    }
+}
+
+/// What the writer thread does with the jobs; a plugin's side.
+pub trait Work: Send + 'static {
+    /// What is written.
+    type Job: Job;
+    /// Where it is written to.
+    type Storage: Storage;
+
+    /// Writes the jobs, within one transaction.
+    ///
+    /// # Errors
+    ///
+    /// The transaction is rolled back and every job of it fails. A failure of one job alone is kept in the job.
+    fn apply(&mut self, storage: &mut Self::Storage, jobs: &mut [Self::Job]) -> Result<()>;
+
+    /// Answers the jobs: they are stored.
+    fn committed(&mut self, storage: &mut Self::Storage, jobs: Vec<Self::Job>);
+
+    /// Answers the jobs: none of them is stored.
+    fn failed(&mut self, jobs: Vec<Self::Job>, error: &Error);
+}
+
+/// The one thread of this process that writes a file.
+///
+/// Group commit: all that is waiting goes into one transaction with one sync, and is then answered together. Closed or
+/// dropped, it writes what is queued and ends.
+#[derive(Debug)]
+pub struct Writer<J: Job> {
+    queue: Arc<Queue<J>>,
+}
+
+impl<J: Job> Writer<J> {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no thread left.
+    pub fn start<W: Work<Job = J>>(name: &str, storage: W::Storage, work: W) -> Result<Self> {
+        let queue = Arc::new(Queue::new());
+        let theirs = Arc::clone(&queue);
+        thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                let closing = CloseOnExit(&theirs);
+                run(closing.0, storage, work);
+            })
+            .map_err(|error| io_failure(std::path::Path::new(name), "start the writer thread", &error))?;
+        Ok(Self { queue })
+    }
+
+    /// Enqueues a job, at once.
+    ///
+    /// # Errors
+    ///
+    /// The job comes back: [`Kind::Closed`](micro_core::Kind::Closed) after [`close`](Self::close),
+    /// [`Kind::ResourceExhausted`](micro_core::Kind::ResourceExhausted) with 256 MiB waiting.
+    pub fn push(&self, job: J) -> Result<(), (J, Error)> {
+        self.queue.push(job)
+    }
+
+    /// Waits until less than 16 MiB are waiting. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Closed`](micro_core::Kind::Closed) after [`close`](Self::close).
+    pub async fn ready(&self) -> Result<()> {
+        self.queue.ready().await
+    }
+
+    /// Takes no more jobs; what is queued is written yet.
+    pub fn close(&self) {
+        self.queue.close();
+    }
+}
+
+impl<J: Job> Drop for Writer<J> {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// A panic in the thread must not leave publishers waiting for it.
+struct CloseOnExit<'a, J: Job>(&'a Queue<J>);
+
+impl<J: Job> Drop for CloseOnExit<'_, J> {
+    fn drop(&mut self) {
+        self.0.close();
+        while !self.0.take().is_empty() {}
+    }
+}
+
+fn run<W: Work>(queue: &Queue<W::Job>, mut storage: W::Storage, mut work: W) {
+    let mut lazy_at = Instant::now();
+    while queue.wait(lazy_at) {
+        // Taken before the turn in the file comes: the durability is a setting of the transaction. What comes meanwhile
+        // goes along if it asks for no more.
+        let mut jobs = queue.take();
+        if jobs.is_empty() {
+            continue;
+        }
+        let durability = jobs.iter().map(Job::durability).max().unwrap_or(Durability::Written);
+        let done = storage.begin(durability).and_then(|()| {
+            work.apply(&mut storage, &mut jobs).inspect_err(|_| storage.roll_back())?;
+            storage.commit()
+        });
+        match done {
+            Ok(()) => work.committed(&mut storage, jobs),
+            Err(error) => work.failed(jobs, &error),
+        }
+        lazy_at = Instant::now() + LAZY_PAUSE;
+    }
+}

@@ -1,0 +1,134 @@
+//! Reading ahead for one subscription.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use micro_engine::Clock;
+use rusqlite::Connection;
+
+use crate::convert::wall_now;
+use crate::job::Job;
+use crate::member::{Member, Phase};
+use crate::share::{Plan, Row, Times};
+use crate::tables::message;
+
+/// As many messages of one partition as are read at once.
+const PAGE: usize = 512;
+
+struct Read {
+    partition: u32,
+    generation: u64,
+    plan: Plan,
+    again: Vec<Row>,
+    fresh: Option<(Vec<Row>, bool)>,
+}
+
+impl Member {
+    /// Reads what is due and what is new, as far as there is room. Returns when to come again, if that is known.
+    pub(crate) fn feed(self: &Arc<Self>, reader: &Connection) -> rusqlite::Result<Option<Duration>> {
+        let mut reads = self.plan();
+        if !reads.is_empty() {
+            let topic = self.topic_id;
+            reader.prepare_cached("BEGIN")?.execute([])?;
+            let read: rusqlite::Result<()> = reads.iter_mut().try_for_each(|read| {
+                read.again = message::pick(reader, topic, read.partition, &read.plan.again)?;
+                if let Some((from, limit)) = read.plan.fresh {
+                    read.fresh = Some(message::page(reader, topic, read.partition, from, limit)?);
+                }
+                Ok(())
+            });
+            reader.prepare_cached("COMMIT")?.execute([])?;
+            read?;
+            self.take_in(reads);
+        }
+        Ok(self.come_again())
+    }
+
+    fn plan(&self) -> Vec<Read> {
+        let mut state = self.lock();
+        if state.phase != Phase::Live || self.lease_is_over(&state) {
+            return Vec::new();
+        }
+        let mut room = self.room(&state);
+        state.sated = room == 0;
+        let mut suspect_free =
+            !state.out.values().any(|out| out.suspect) && !state.shares.values().any(|s| s.has_suspect());
+        let now = Clock::now();
+        let hungry = state.shares.values().filter(|share| share.fresh && share.draining.is_none()).count();
+        let each = (room / hungry.max(1)).clamp(1, PAGE);
+        let mut reads = Vec::new();
+        for share in state.shares.values_mut().filter(|share| share.draining.is_none()) {
+            if room == 0 {
+                break;
+            }
+            let plan = share.plan(room.min(each), now, &mut suspect_free);
+            room -= plan.again.len() + plan.fresh.map_or(0, |(_, limit)| limit);
+            if !plan.again.is_empty() || plan.fresh.is_some() {
+                let (partition, generation) = (share.partition, share.generation);
+                reads.push(Read { partition, generation, plan, again: Vec::new(), fresh: None });
+            }
+        }
+        reads
+    }
+
+    fn take_in(self: &Arc<Self>, reads: Vec<Read>) {
+        let clock = Times { boot: Clock::now(), wall: wall_now() };
+        let mut lost = 0;
+        let mut state = self.lock();
+        if state.phase != Phase::Live {
+            return;
+        }
+        for read in reads {
+            let share = state.shares.get_mut(&read.partition);
+            let Some(share) = share.filter(|s| s.generation == read.generation && s.draining.is_none()) else {
+                continue;
+            };
+            if !read.plan.again.is_empty() {
+                lost += share.insert_again(&read.plan.again, read.again, clock);
+            }
+            if let Some((rows, all)) = read.fresh {
+                lost += share.insert_fresh(rows, all, clock);
+            }
+        }
+        let write = state.shares.values().any(|share| share.is_dirty() && share.is_waiting());
+        let ready = state.ready_len() > 0;
+        drop(state);
+        if lost > 0 {
+            tracing::warn!(
+                topic = %self.topic,
+                queue = ?self.queue.as_ref().map(|(queue, _)| queue),
+                messages = lost,
+                "messages were removed by retention before this subscriber had them; raise retain_hours or retain_mb"
+            );
+        }
+        if write {
+            self.folder.push(Job::Mark { member: Arc::clone(self) });
+        }
+        if ready {
+            self.arrived.notify_one();
+        }
+    }
+
+    /// Tells when there is something to read again: now, or when a pause ends.
+    fn come_again(&self) -> Option<Duration> {
+        let mut state = self.lock();
+        if state.phase != Phase::Live || self.lease_is_over(&state) {
+            return None;
+        }
+        if self.room(&state) == 0 {
+            state.sated = true;
+            return None;
+        }
+        let shares = || state.shares.values().filter(|share| share.draining.is_none());
+        if shares().any(|share| share.wants_more()) {
+            return Some(Duration::ZERO);
+        }
+        let now = Clock::now();
+        shares().filter_map(|share| share.next_due(now)).min().map(|due| Duration::from_millis(due.saturating_sub(now)))
+    }
+
+    /// Has everything looked at again: a read failed.
+    pub(crate) fn unread(&self) {
+        self.lock().shares.values_mut().for_each(|share| share.fresh = true);
+    }
+}

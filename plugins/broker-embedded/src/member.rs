@@ -1,0 +1,292 @@
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, UNIX_EPOCH};
+
+use bytes::Bytes;
+use micro_core::broker::{Delivery, DeliveryParts, Position, Queue, Settler, SubscribeOptions, Token, Topic};
+use micro_engine::Clock;
+use tokio::sync::Notify;
+
+use crate::cursor::{Cursor, Entry};
+use crate::folder::Folder;
+use crate::job::Job;
+use crate::share::{Ready, Share};
+
+/// As many messages as are read ahead at most, whatever the limit in flight.
+const READ_AHEAD: usize = 2048;
+/// As many bytes as are read ahead at most, but for one message.
+const READ_AHEAD_BYTES: usize = 8 << 20;
+
+/// One subscription, as the folder sees it: the partitions it owns and what is out of them.
+pub(crate) struct Member {
+    pub(crate) folder: Arc<Folder>,
+    pub(crate) topic: Topic,
+    pub(crate) topic_id: i64,
+    pub(crate) partitions: u32,
+    /// The queue and its row; `None` gets everything and writes nothing.
+    pub(crate) queue: Option<(Queue, i64)>,
+    pub(crate) ordered: bool,
+    pub(crate) lease: Duration,
+    in_flight: usize,
+    state: Mutex<State>,
+    myself: Weak<Member>,
+    pub(crate) arrived: Notify,
+}
+
+/// What changes in a member.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    /// The row of the member; 0 without a queue.
+    pub(crate) id: i64,
+    /// Until when nobody else may take over, in milliseconds since boot.
+    pub(crate) until: u64,
+    pub(crate) shares: BTreeMap<u32, Share>,
+    pub(crate) out: HashMap<u64, Out>,
+    pub(crate) paused: bool,
+    pub(crate) phase: Phase,
+    /// When it began to leave with deliveries out.
+    pub(crate) leaving: Option<u64>,
+    /// A request to balance is on its way.
+    pub(crate) balancing: bool,
+    /// Reading stopped because enough was read.
+    pub(crate) sated: bool,
+    tokens: u64,
+    generations: u64,
+    turn: u32,
+}
+
+/// How far a subscription is in its life.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Phase {
+    #[default]
+    Live,
+    /// Nothing more is handed out; what is out may be settled.
+    Stopped,
+    /// It has left its queue.
+    Left,
+}
+
+/// A delivery that is not settled.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Out {
+    pub(crate) partition: u32,
+    pub(crate) generation: u64,
+    pub(crate) offset: u64,
+    pub(crate) attempts: u32,
+    pub(crate) deliveries: u32,
+    pub(crate) key: u64,
+    pub(crate) suspect: bool,
+}
+
+impl Out {
+    /// Returns what is remembered of it when it was not handled.
+    pub(crate) fn released(&self) -> Entry {
+        let deliveries = self.deliveries.saturating_sub(1);
+        Entry { attempts: self.attempts, deliveries, due: 0, key: self.key }
+    }
+}
+
+/// What a pull brought.
+pub(crate) enum Pull {
+    Some(Vec<Delivery>),
+    Nothing,
+    End,
+}
+
+impl Member {
+    pub(crate) fn new(
+        folder: Arc<Folder>,
+        topic: Topic,
+        (topic_id, partitions): (i64, u32),
+        queue: Option<(Queue, i64)>,
+        options: &SubscribeOptions,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|myself| Self {
+            folder,
+            topic,
+            topic_id,
+            partitions,
+            queue,
+            ordered: options.ordered,
+            lease: options.lease.max(Duration::from_millis(100)),
+            in_flight: options.in_flight.max(1),
+            state: Mutex::default(),
+            myself: Weak::clone(myself),
+            arrived: Notify::new(),
+        })
+    }
+
+    /// Returns the shared self; there is one as long as somebody can call this.
+    pub(crate) fn itself(&self) -> Option<Arc<Self>> {
+        self.myself.upgrade()
+    }
+
+    /// Returns how many deliveries may be out at once.
+    pub(crate) fn limit(&self) -> usize {
+        self.in_flight
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes deliveries that are ready, at most `max`.
+    pub(crate) fn pull(self: &Arc<Self>, max: usize) -> Pull {
+        let mut state = self.lock();
+        if state.phase != Phase::Live {
+            return Pull::End;
+        }
+        let room = max.min(self.in_flight.saturating_sub(state.out.len()));
+        if state.paused || room == 0 || self.lease_is_over(&state) {
+            return Pull::Nothing;
+        }
+        let mut suspect_free = !state.out.values().any(|out| out.suspect);
+        let mut taken = Vec::new();
+        let State { shares, turn, .. } = &mut *state;
+        let start = *turn;
+        let order = shares.range(start..).map(|(number, _)| *number).chain(shares.range(..start).map(|(n, _)| *n));
+        for number in order.collect::<Vec<_>>() {
+            let Some(share) = shares.get_mut(&number).filter(|share| share.draining.is_none()) else { continue };
+            while taken.len() < room
+                && let Some(ready) = share.take(suspect_free)
+            {
+                suspect_free &= !ready.suspect;
+                taken.push((number, share.generation, ready));
+            }
+            *turn = number + 1;
+            if taken.len() >= room {
+                break;
+            }
+        }
+        if taken.is_empty() {
+            return Pull::Nothing;
+        }
+        let deliveries = taken
+            .into_iter()
+            .map(|(partition, generation, ready)| self.hand_out(&mut state, partition, generation, ready));
+        let deliveries = deliveries.collect();
+        let hungry = state.sated && state.ready_len() <= self.read_ahead() / 2;
+        if hungry {
+            state.sated = false;
+            drop(state);
+            self.folder.signal();
+        }
+        Pull::Some(deliveries)
+    }
+
+    fn hand_out(self: &Arc<Self>, state: &mut State, partition: u32, generation: u64, ready: Ready) -> Delivery {
+        state.tokens += 1;
+        let token = Token(state.tokens);
+        let Ready { offset, attempts, deliveries, key, suspect, .. } = ready;
+        state.out.insert(token.0, Out { partition, generation, offset, attempts, deliveries, key, suspect });
+        let position = Position::Offset { partition, offset };
+        let id = match ready.message.headers.get_bytes("Micro-Id") {
+            Some(id) => id.clone(),
+            None => Bytes::from(position.to_string()),
+        };
+        let settler = Arc::clone(self) as Arc<dyn Settler>;
+        let mut parts = DeliveryParts::new(self.topic.clone(), ready.message, token, settler);
+        parts.queue = self.queue.as_ref().map(|(queue, _)| queue.clone());
+        parts.id = id;
+        parts.attempts = attempts;
+        parts.deliveries = Some(deliveries);
+        parts.published = Some(UNIX_EPOCH + Duration::from_micros(ready.time));
+        parts.position = Some(position);
+        Delivery::from_parts(parts)
+    }
+
+    /// Tells whether another member may have taken over by now: this process stood still for too long.
+    pub(crate) fn lease_is_over(&self, state: &State) -> bool {
+        self.queue.is_some() && Clock::now() >= state.until
+    }
+
+    /// Returns how many messages are read ahead.
+    pub(crate) fn read_ahead(&self) -> usize {
+        self.in_flight.min(READ_AHEAD)
+    }
+
+    /// Returns how many more messages may be read.
+    pub(crate) fn room(&self, state: &State) -> usize {
+        let bytes: usize = state.shares.values().map(Share::ready_bytes).sum();
+        if bytes >= READ_AHEAD_BYTES { 0 } else { self.read_ahead().saturating_sub(state.ready_len()) }
+    }
+
+    /// Takes a partition into its hands.
+    pub(crate) fn add_share(&self, state: &mut State, partition: u32, epoch: i64, cursor: Cursor) {
+        state.generations += 1;
+        let share = Share::new(partition, epoch, state.generations, cursor, self.ordered, self.queue.is_some());
+        state.shares.insert(partition, share);
+    }
+
+    /// Asks for a look at who is there and who owns what; nothing if that is on its way.
+    pub(crate) fn balance(self: &Arc<Self>) {
+        let mut state = self.lock();
+        if self.queue.is_none() || state.phase == Phase::Left || std::mem::replace(&mut state.balancing, true) {
+            return;
+        }
+        drop(state);
+        self.folder.push(Job::Balance { member: Arc::clone(self), outcome: None });
+    }
+
+    /// Hands out nothing more and leaves when the last delivery is settled, or its lease is over.
+    pub(crate) fn stop(self: &Arc<Self>, leave: bool) {
+        let mut state = self.lock();
+        if state.phase == Phase::Live {
+            state.phase = Phase::Stopped;
+            state.shares.values_mut().for_each(Share::drop_ready);
+        }
+        let now = leave && state.phase == Phase::Stopped && state.out.is_empty();
+        if leave {
+            state.leaving.get_or_insert_with(Clock::now);
+        }
+        drop(state);
+        self.arrived.notify_one();
+        if now {
+            self.leave();
+        }
+    }
+
+    /// Leaves at once, without waiting to hear that it is written.
+    pub(crate) fn leave(self: &Arc<Self>) {
+        self.folder.push(Job::Leave { member: Arc::clone(self), promise: None });
+    }
+}
+
+impl State {
+    pub(crate) fn ready_len(&self) -> usize {
+        self.shares.values().map(Share::ready_len).sum()
+    }
+
+    pub(crate) fn next_generation(&mut self) -> u64 {
+        self.generations += 1;
+        self.generations
+    }
+
+    /// Lets a share go: returns its last state, and forgets its deliveries, so that answers to them are a conflict.
+    pub(crate) fn give_up(&mut self, partition: u32) -> Option<(i64, Vec<u8>)> {
+        let mut share = self.shares.remove(&partition)?;
+        let generation = share.generation;
+        let mut out = Vec::new();
+        self.out.retain(|_, held| {
+            let its = held.partition == partition && held.generation == generation;
+            if its {
+                out.push((held.offset, held.released()));
+            }
+            held.partition != partition
+        });
+        Some((share.epoch, share.last_state(out.into_iter())))
+    }
+}
+
+impl fmt::Debug for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.lock();
+        f.debug_struct("Member")
+            .field("topic", &self.topic)
+            .field("queue", &self.queue.as_ref().map(|(queue, _)| queue))
+            .field("partitions", &state.shares.keys().collect::<Vec<_>>())
+            .field("out", &state.out.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,297 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use micro_core::{Error, Kind, Result};
+use micro_engine::{Bell, Clock, Database, Process, Wake};
+
+use crate::config::Settings;
+use crate::folder::Hub;
+use crate::job::{Job, Publish};
+use crate::member::{Member, Phase};
+use crate::tables::queue::{self, Balanced, lease_millis};
+use crate::tables::topic::Topics;
+use crate::tables::{channel, message, retention, share, start};
+
+/// How often at most the age of messages is looked at.
+const AGE_CHECK: Duration = Duration::from_secs(30);
+
+/// What the writer thread keeps between transactions.
+pub(crate) struct Work {
+    process: Arc<Process>,
+    hub: Arc<Hub>,
+    bell: Bell,
+    settings: Arc<Settings>,
+    topics: Topics,
+    buffer: Vec<u8>,
+    aged: Instant,
+    round: Round,
+}
+
+/// What one transaction has done, to be told when it is committed.
+#[derive(Default)]
+struct Round {
+    wakes: Vec<Wake>,
+    wrote: Vec<Wrote>,
+    fenced: Vec<(Arc<Member>, u32)>,
+}
+
+struct Wrote {
+    member: Arc<Member>,
+    partition: u32,
+    generation: u64,
+    version: u64,
+}
+
+impl Round {
+    fn wake(&mut self, channel: u64, parts: u64) {
+        match self.wakes.iter_mut().find(|wake| wake.channel == channel) {
+            Some(wake) => wake.parts |= parts,
+            None => self.wakes.push(Wake { channel, parts }),
+        }
+    }
+
+    fn wake_members(&mut self, topic: i64) {
+        self.wake(channel(topic) + 1, u64::MAX);
+    }
+}
+
+impl Work {
+    pub(crate) fn new(process: Arc<Process>, hub: Arc<Hub>, bell: Bell, settings: Arc<Settings>) -> Self {
+        Self {
+            process,
+            hub,
+            bell,
+            settings,
+            topics: Topics::default(),
+            buffer: Vec::new(),
+            aged: Instant::now(),
+            round: Round::default(),
+        }
+    }
+
+    fn do_job(&mut self, storage: &Database, job: &mut Job) -> Result<()> {
+        match job {
+            Job::Publish(_) | Job::Flush { .. } => {}
+            Job::Settle { member, .. } | Job::Mark { member } => self.write(storage, member)?,
+            Job::Find { topic, start, settings, outcome, .. } => {
+                *outcome = Some(start::find(storage, &mut self.topics, topic, settings, *start)?);
+            }
+            Job::Join { topic, queue, options, settings, outcome, .. } => {
+                let (topics, process) = (&mut self.topics, &self.process);
+                let joined = queue::join(storage, topics, process, topic, (queue, options), settings)?;
+                self.round.wake_members(joined.topic);
+                *outcome = Some(joined);
+            }
+            Job::Balance { member, outcome } => *outcome = self.balance(storage, member)?,
+            Job::Hand { member, partitions } => {
+                self.free(storage, member, partitions)?;
+                self.round.wake_members(member.topic_id);
+            }
+            Job::Heartbeat { members, until } => {
+                for member in members {
+                    let ends = Clock::now() + lease_millis(member.lease);
+                    let id = member.lock().id;
+                    let lives = queue::lengthen(storage, id, ends);
+                    until.push((ends, lives.map_err(|error| storage.failure("lengthen a lease", error))?));
+                }
+            }
+            Job::Leave { member, .. } => self.leave(storage, member)?,
+            Job::Retain => self.retain(storage, None, 0)?,
+        }
+        Ok(())
+    }
+
+    /// Stores the messages of all publishers; the statement and the buffer are made once.
+    fn publish(&mut self, storage: &Database, jobs: &mut [Job]) -> Result<()> {
+        let publishes = jobs.iter_mut().filter_map(|job| match job {
+            Job::Publish(publish) => Some(publish),
+            _ => None,
+        });
+        let mut publishes: Vec<&mut Publish> = publishes.collect();
+        let count: usize = publishes.iter().map(|publish| publish.messages.len()).sum();
+        if count == 0 {
+            return Ok(());
+        }
+        let mut grown = BTreeSet::new();
+        {
+            let insert = storage.connection().prepare_cached(message::INSERT);
+            let mut insert = insert.map_err(|error| storage.failure("store messages", error))?;
+            for publish in &mut publishes {
+                let known = self.topics.get(storage, &publish.topic, &publish.settings)?;
+                let run = (count as u32 / known.partitions).max(1);
+                let Publish { messages, places, .. } = &mut **publish;
+                let parts = message::append(storage, &mut insert, known, messages, run, places, &mut self.buffer)?;
+                if known.grown > publish.settings.retain_bytes / 16 {
+                    known.grown = 0;
+                    grown.insert(known.id);
+                }
+                self.round.wake(channel(known.id), parts);
+            }
+        }
+        for topic in grown {
+            self.retain(storage, Some(topic), count as u64)?;
+        }
+        Ok(())
+    }
+
+    fn retain(&mut self, storage: &Database, topic: Option<i64>, count: u64) -> Result<()> {
+        while retention::retain(storage, topic, &self.settings, 2000 + 2 * count)? && topic.is_some() {}
+        Ok(())
+    }
+
+    /// Writes what changed in a member's partitions since the last time.
+    fn write(&mut self, storage: &Database, member: &Arc<Member>) -> Result<()> {
+        let Some((_, queue)) = member.queue else { return Ok(()) };
+        let mut state = member.lock();
+        let owner = state.id;
+        let dirty = state.shares.values_mut().filter(|share| share.is_dirty()).map(|share| {
+            let (bytes, version) = share.snapshot();
+            (share.partition, share.epoch, share.generation, bytes, version)
+        });
+        let dirty: Vec<_> = dirty.collect();
+        drop(state);
+        for (partition, epoch, generation, bytes, version) in dirty {
+            let member = Arc::clone(member);
+            if share::write(storage, (queue, partition), (owner, epoch), &bytes)? {
+                self.round.wrote.push(Wrote { member, partition, generation, version });
+            } else {
+                self.round.fenced.push((member, partition));
+            }
+        }
+        Ok(())
+    }
+
+    fn balance(&mut self, storage: &Database, member: &Arc<Member>) -> Result<Option<Balanced>> {
+        let Some((_, queue)) = member.queue else { return Ok(None) };
+        let (id, phase, mine) = {
+            let state = member.lock();
+            (state.id, state.phase, state.shares.keys().copied().collect::<BTreeSet<_>>())
+        };
+        if phase == Phase::Left {
+            return Ok(None);
+        }
+        // One that stops keeps what is out until that is settled, and takes nothing new.
+        let mine = if phase == Phase::Stopped { (0..member.partitions).collect() } else { mine };
+        let lease = lease_millis(member.lease);
+        let settings = Arc::clone(&self.settings);
+        let (topics, process) = (&mut self.topics, &self.process);
+        let balanced = queue::balance(storage, topics, process, &member.topic, &settings, (queue, id, lease), &mine)?;
+        if balanced.changed {
+            self.round.wake_members(member.topic_id);
+        }
+        Ok(Some(balanced))
+    }
+
+    fn free(&mut self, storage: &Database, member: &Arc<Member>, partitions: &[u32]) -> Result<()> {
+        let Some((_, queue)) = member.queue else { return Ok(()) };
+        let mut state = member.lock();
+        let owner = state.id;
+        let states = partitions.iter().filter_map(|partition| Some((*partition, state.give_up(*partition)?)));
+        let states: Vec<_> = states.collect();
+        drop(state);
+        for (partition, (epoch, bytes)) in states {
+            share::free(storage, (queue, partition), (owner, epoch), &bytes)?;
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self, storage: &Database, member: &Arc<Member>) -> Result<()> {
+        let partitions: Vec<u32> = {
+            let mut state = member.lock();
+            if std::mem::replace(&mut state.phase, Phase::Left) == Phase::Left {
+                return Ok(());
+            }
+            state.shares.keys().copied().collect()
+        };
+        self.free(storage, member, &partitions)?;
+        if let Some((_, queue)) = member.queue {
+            let id = member.lock().id;
+            queue::leave(storage, queue, id)?;
+            self.round.wake_members(member.topic_id);
+        }
+        Ok(())
+    }
+}
+
+impl micro_engine::Work for Work {
+    type Job = Job;
+    type Storage = Database;
+
+    fn apply(&mut self, storage: &mut Database, jobs: &mut [Job]) -> Result<()> {
+        self.round = Round::default();
+        self.topics.refresh(storage)?;
+        self.publish(storage, jobs)?;
+        for job in jobs.iter_mut() {
+            if let Err(error) = self.do_job(storage, job) {
+                // What one caller asked wrongly is no reason to fail the others.
+                if !matches!(error.kind(), Kind::NotFound | Kind::InvalidArgument) {
+                    return Err(error);
+                }
+                let answered = std::mem::replace(job, Job::Heartbeat { members: Vec::new(), until: Vec::new() });
+                answered.fail(&error);
+            }
+        }
+        if self.aged.elapsed() > AGE_CHECK.min(self.settings.retain_age / 10) {
+            self.retain(storage, None, 0)?;
+            self.aged = Instant::now();
+        }
+        Ok(())
+    }
+
+    fn committed(&mut self, _storage: &mut Database, jobs: Vec<Job>) {
+        let round = std::mem::take(&mut self.round);
+        if !round.wakes.is_empty() {
+            self.hub.wake(&round.wakes);
+            self.bell.ring(&round.wakes);
+        }
+        for Wrote { member, partition, generation, version } in &round.wrote {
+            let mut state = member.lock();
+            if let Some(share) = state.shares.get_mut(partition).filter(|share| share.generation == *generation) {
+                let waited = share.is_waiting();
+                share.wrote(*version);
+                drop(state);
+                if waited {
+                    member.arrived.notify_one();
+                }
+            }
+        }
+        for (member, partition) in &round.fenced {
+            member.lock().give_up(*partition);
+            member.balance();
+        }
+        for mut job in jobs {
+            match &mut job {
+                Job::Balance { member, outcome } => member.balanced(outcome.take()),
+                Job::Heartbeat { members, until } => {
+                    for (member, (ends, lives)) in members.iter().zip(until) {
+                        match lives {
+                            true => member.lock().until = *ends,
+                            false => member.balance(),
+                        }
+                    }
+                }
+                Job::Leave { member, .. } => {
+                    member.folder.remove(member);
+                    member.arrived.notify_one();
+                }
+                _ => {}
+            }
+            job.answer(&round.fenced);
+        }
+    }
+
+    fn failed(&mut self, jobs: Vec<Job>, error: &Error) {
+        self.topics.clear();
+        let round = std::mem::take(&mut self.round);
+        for Wrote { member, partition, .. } in &round.wrote {
+            if let Some(share) = member.lock().shares.get_mut(partition) {
+                share.not_written();
+            }
+        }
+        tracing::error!(jobs = jobs.len(), %error, "the embedded broker could not write");
+        for job in jobs {
+            job.fail(error);
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! What the embedded broker promises, shown with real processes on a real folder.
+
+mod program;
+mod two_processes;
