@@ -1,5 +1,8 @@
 //! What generated messages share. Not for people to call: it changes with the generator, `micro-build`.
 
+use std::cell::Cell;
+use std::marker::PhantomData;
+
 use bytes::{Bytes, BytesMut};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -79,3 +82,59 @@ pub fn size_hint<T: prost::Message>(message: &T, format: Format) -> usize {
         _ => 64 + 3 * message.encoded_len(),
     }
 }
+
+thread_local! {
+    static LEVEL: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Asks a type inside a derived payload for its fields, if it is a payload itself.
+#[derive(Debug)]
+pub struct Probe<T>(PhantomData<T>);
+
+impl<T> Probe<T> {
+    /// Creates a probe.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "generated code says `new`")]
+    pub fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T: Payload> Probe<T> {
+    /// Describes a field that holds the type.
+    #[must_use]
+    pub fn field(&self, name: &str, kind: &str) -> Value {
+        let mut value = Value::new(name, kind);
+        let level = LEVEL.get();
+        // A type that holds itself would go on for ever.
+        if level + 1 < DEPTH {
+            LEVEL.set(level + 1);
+            value.values = T::describe().values;
+            LEVEL.set(level);
+            prune(&mut value.values, DEPTH - level - 1);
+        }
+        value
+    }
+}
+
+/// Takes away what is deeper than so many levels.
+fn prune(values: &mut [Value], levels: usize) {
+    for value in values {
+        if levels <= 1 {
+            value.values.clear();
+        } else {
+            prune(&mut value.values, levels - 1);
+        }
+    }
+}
+
+/// What a [`Probe`] says of a type that is no payload: nothing. A method of the probe's own goes before it.
+pub trait NoFields {
+    /// Describes a field by its word alone.
+    #[must_use]
+    fn field(&self, name: &str, kind: &str) -> Value {
+        Value::new(name, kind)
+    }
+}
+
+impl<T> NoFields for Probe<T> {}
