@@ -13,6 +13,8 @@ mod form;
 pub mod message;
 mod number;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use bytes::{BufMut, Bytes, BytesMut};

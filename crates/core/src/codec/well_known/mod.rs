@@ -6,6 +6,8 @@ mod duration;
 mod empty;
 mod field_mask;
 mod structure;
+#[cfg(test)]
+mod tests;
 mod timestamp;
 mod wrappers;
 
