@@ -30,7 +30,7 @@ impl Bell {
     ///
     /// If the kernel has no socket left.
     pub fn open(home: &Home, process: &Process) -> Result<Self> {
-        let run = home.run();
+        let run = home.run().to_owned();
         let failed = |error: io::Error| io_failure(&run, "make a wake-up socket", &error);
         let socket = UnixDatagram::unbound().map_err(failed)?;
         socket.set_nonblocking(true).map_err(failed)?;

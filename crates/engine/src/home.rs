@@ -11,6 +11,7 @@ use crate::filesystem::{Probe, refuse_network, statfs};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Home {
     path: PathBuf,
+    run: PathBuf,
 }
 
 impl Home {
@@ -29,13 +30,13 @@ impl Home {
         })
     }
 
-    /// Opens the folder, and makes it, mode 0700, where it is missing.
+    /// Opens the folder for a plugin, and makes it, mode 0700, where it is missing.
     ///
     /// # Errors
     ///
     /// [`Kind::ReadOnly`] if it cannot be made or written, [`Kind::Config`] on a network file system.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Self::open_with(path, statfs)
+    pub fn open(path: impl AsRef<Path>, plugin: &str) -> Result<Self> {
+        Self::open_with(path, plugin, statfs)
     }
 
     /// Opens the folder with another way to tell file systems; for tests.
@@ -43,16 +44,16 @@ impl Home {
     /// # Errors
     ///
     /// As [`open`](Self::open).
-    pub fn open_with(path: impl AsRef<Path>, probe: Probe) -> Result<Self> {
+    pub fn open_with(path: impl AsRef<Path>, plugin: &str, probe: Probe) -> Result<Self> {
         let path = path.as_ref();
         let failed = |error| io_failure(path, "make the folder of the embedded database", &error);
         let path = &std::path::absolute(path).map_err(failed)?;
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
         let path = &path.canonicalize().map_err(failed)?;
         refuse_network(path, probe)?;
-        let home = Self { path: path.clone() };
-        DirBuilder::new().recursive(true).mode(0o700).create(home.run()).map_err(failed)?;
-        Ok(home)
+        let run = path.join("run").join(plugin);
+        DirBuilder::new().recursive(true).mode(0o700).create(&run).map_err(failed)?;
+        Ok(Self { path: path.clone(), run })
     }
 
     /// Returns the folder.
@@ -67,9 +68,10 @@ impl Home {
         self.path.join(name)
     }
 
-    /// Returns the folder of what lives as long as a process: sockets and locks.
+    /// Returns the folder of what lives as long as a process: the plugin's sockets and locks. Each plugin has its own, so
+    /// that one does not wake the other.
     #[must_use]
-    pub fn run(&self) -> PathBuf {
-        self.path.join("run")
+    pub fn run(&self) -> &Path {
+        &self.run
     }
 }

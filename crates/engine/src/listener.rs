@@ -84,8 +84,8 @@ impl Listener {
     /// If the folder cannot be written.
     pub fn open(home: &Home, process: &Process) -> Result<Self> {
         let name = format!("{}.sock", process.id());
-        let failed = |error: io::Error| io_failure(&home.run(), "make the wake-up socket", &error);
-        let place = SocketPath::new(&home.run(), &name).map_err(failed)?;
+        let failed = |error: io::Error| io_failure(home.run(), "make the wake-up socket", &error);
+        let place = SocketPath::new(home.run(), &name).map_err(failed)?;
         let _ = std::fs::remove_file(home.run().join(&name));
         let socket = UnixDatagram::bind(place.path()).map_err(failed)?;
         let own = UnixDatagram::unbound().map_err(failed)?;

@@ -27,7 +27,7 @@ impl Process {
     ///
     /// If the folder cannot be written.
     pub fn enter(home: &Home) -> Result<Self> {
-        let run = home.run();
+        let run = home.run().to_owned();
         let failed = |error: io::Error| io_failure(&run, "enter the folder", &error);
         sweep(&run);
         loop {

@@ -30,7 +30,7 @@ pub(crate) struct Folder {
 impl Folder {
     /// Opens the folder, or returns it if it is open. It blocks.
     pub(crate) fn open(settings: &Arc<Settings>) -> Result<Arc<Self>> {
-        let home = Home::open(settings.home()?)?;
+        let home = Home::open(settings.home()?, "broker")?;
         OPEN.get_or_open(&home.path().to_owned(), || {
             let process = Arc::new(Process::enter(&home)?);
             let storage = Database::open(&home, FILE, &SCHEMA)?;

@@ -1,0 +1,5 @@
+//! What the embedded registry promises, shown with real processes on a real folder.
+
+mod life;
+mod program;
+mod watching;
