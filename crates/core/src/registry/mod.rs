@@ -11,6 +11,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use cache::{Cache, Known};
+pub use memory::Memory;
+pub use multi::Multi;
 pub use record::{Endpoint, Node, Service, Value};
 
 use crate::Result;

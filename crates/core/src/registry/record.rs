@@ -95,6 +95,12 @@ impl Service {
         self
     }
 
+    /// Returns the record without nodes.
+    #[must_use]
+    pub fn with_no_nodes(&self) -> Self {
+        Self { nodes: Vec::new(), ..self.clone() }
+    }
+
     /// Returns the record with one node only.
     #[must_use]
     pub fn with_only(&self, node: Node) -> Self {

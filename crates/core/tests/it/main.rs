@@ -1,3 +1,4 @@
 //! The memory plugins against the contracts they specify.
 
 mod broker;
+mod registry;
