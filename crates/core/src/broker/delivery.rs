@@ -154,6 +154,12 @@ impl Delivery {
         self.parts().token
     }
 
+    /// Returns who takes the answer, for one who extends or settles many at once.
+    #[must_use]
+    pub fn settler(&self) -> &Arc<dyn Settler> {
+        &self.parts().settler
+    }
+
     /// Answers: done. Resolves when the server knows; the answer is on its way even if the future is dropped.
     ///
     /// # Errors

@@ -1,0 +1,119 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use micro_core::broker::{Delivery, DeliveryParts, Reason, Settle, Settlement, Settler, Token};
+
+use super::lanes::Keyed;
+use crate::failure::Failure;
+
+/// A delivery that waits for a worker.
+pub(crate) struct Job {
+    pub(crate) delivery: Delivery,
+    /// Set when it is given up already, and only its dead letter is still to be written.
+    pub(crate) verdict: Option<Box<Verdict>>,
+}
+
+/// Why a message is given up.
+pub(crate) struct Verdict {
+    pub(crate) reason: Reason,
+    pub(crate) failure: Failure,
+    /// How often its dead letter could not be published.
+    pub(crate) tries: u32,
+}
+
+impl Keyed for Job {
+    fn key(&self) -> Option<&Bytes> {
+        self.delivery.key()
+    }
+}
+
+/// A delivery in a worker's hands. Dropped unanswered, as when its worker is aborted, it is released.
+pub(crate) struct Held(Option<DeliveryParts>);
+
+impl Held {
+    pub(crate) fn new(delivery: Delivery) -> Self {
+        Self(Some(delivery.into_parts()))
+    }
+
+    pub(crate) fn parts(&self) -> &DeliveryParts {
+        self.0.as_ref().expect("a held delivery has its parts until it is answered")
+    }
+
+    pub(crate) fn parts_mut(&mut self) -> &mut DeliveryParts {
+        self.0.as_mut().expect("a held delivery has its parts until it is answered")
+    }
+
+    fn into_parts(mut self) -> DeliveryParts {
+        self.0.take().expect("a held delivery has its parts until it is answered")
+    }
+
+    /// Answers it.
+    pub(crate) fn settle(self, settle: Settle) -> Answer {
+        let parts = self.into_parts();
+        let settlement = Settlement::new(parts.token, settle, parts.attempts);
+        Answer { key: parts.message.key, action: Action::Settle(parts.settler, settlement) }
+    }
+
+    /// Keeps it here, for another try at a time.
+    pub(crate) fn wait(self, at: Instant, verdict: Option<Box<Verdict>>, in_place: bool) -> Answer {
+        let parts = self.into_parts();
+        let key = parts.message.key.clone();
+        let job = Job { delivery: Delivery::from_parts(parts), verdict };
+        Answer { key, action: Action::Wait(Waiting { at, job, in_place }) }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(parts) = self.0.take() {
+            drop(parts.settler.settle(vec![Settlement::new(parts.token, Settle::Release, parts.attempts)]));
+        }
+    }
+}
+
+/// What becomes of a delivery after its handler.
+pub(crate) struct Answer {
+    pub(crate) key: Option<Bytes>,
+    pub(crate) action: Action,
+}
+
+pub(crate) enum Action {
+    Settle(Arc<dyn Settler>, Settlement),
+    Wait(Waiting),
+}
+
+/// A job that waits for its next try.
+pub(crate) struct Waiting {
+    pub(crate) at: Instant,
+    pub(crate) job: Job,
+    /// Its lane waits with it.
+    pub(crate) in_place: bool,
+}
+
+impl Waiting {
+    pub(crate) fn token(&self) -> Token {
+        self.job.delivery.token()
+    }
+}
+
+/// The soonest is the greatest, as the top of a heap; of those due together, the one that came first.
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        other.at.cmp(&self.at).then_with(|| other.token().cmp(&self.token()))
+    }
+}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Waiting {}

@@ -1,0 +1,251 @@
+use std::collections::{BinaryHeap, HashMap};
+use std::time::{Duration, Instant};
+
+use micro_core::broker::{Delivery, Token};
+
+use super::answers::{Answers, Batch};
+use super::job::{Action, Answer, Job, Waiting};
+use super::lanes::{Keyed, Lanes};
+
+/// A handler that keeps its thread longer than this is worth a second worker.
+const HEAVY: Duration = Duration::from_micros(20);
+/// Workers that took nothing for so long, though there is work, are stuck.
+const STUCK: Duration = Duration::from_micros(200);
+
+/// What the workers of one subscription share, behind one lock that is held for nanoseconds.
+///
+/// One worker does all the work as long as its handlers return at once; another is woken when a handler waits, or turns
+/// out to be heavy. Waking a worker for every message would cost more than most handlers do.
+pub(crate) struct State {
+    pub(crate) lanes: Lanes<Job>,
+    waiting: BinaryHeap<Waiting>,
+    slots: Vec<Slot>,
+    pub(crate) answers: Answers,
+    /// Workers that sleep.
+    pub(crate) parked: usize,
+    /// Workers that neither sleep nor wait for their handler.
+    pub(crate) active: usize,
+    heavy: bool,
+    last_take: Instant,
+    pub(crate) closed: bool,
+}
+
+/// One worker, and what it handles.
+struct Slot {
+    tokens: Vec<Token>,
+    since: Instant,
+    suspended: bool,
+}
+
+/// Who shall be woken.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Help {
+    Nobody,
+    /// A worker that sleeps, and is counted as active from now on.
+    Wake,
+    /// A new one, at this place, and counted as active from now on.
+    Spawn(usize),
+}
+
+/// What follows from answers.
+#[derive(Default)]
+pub(crate) struct Applied {
+    /// Another job is the one that is due first.
+    pub(crate) sooner: bool,
+    /// What would wait, but the subscription is closed.
+    pub(crate) released: Vec<Job>,
+}
+
+impl State {
+    pub(crate) fn new() -> Self {
+        Self {
+            lanes: Lanes::new(),
+            waiting: BinaryHeap::new(),
+            slots: Vec::new(),
+            answers: Answers::default(),
+            parked: 0,
+            active: 0,
+            // Until it is known better: the first messages spread over several workers.
+            heavy: true,
+            last_take: Instant::now(),
+            closed: false,
+        }
+    }
+
+    /// Adds what was pulled, and tells who shall be woken for it.
+    pub(crate) fn push(&mut self, deliveries: Vec<Delivery>, now: Instant, concurrency: usize) -> Help {
+        for delivery in deliveries {
+            self.lanes.push(Job { delivery, verdict: None });
+        }
+        let stuck = now.saturating_duration_since(self.last_take) > STUCK;
+        if self.active == 0 || stuck { self.help(concurrency) } else { Help::Nobody }
+    }
+
+    /// Finds somebody for what is ready.
+    pub(crate) fn help(&mut self, concurrency: usize) -> Help {
+        if !self.lanes.is_ready() || self.closed {
+            return Help::Nobody;
+        }
+        if self.parked > 0 {
+            self.parked -= 1;
+            self.active += 1;
+            return Help::Wake;
+        }
+        if self.slots.len() < concurrency {
+            self.slots.push(Slot { tokens: Vec::new(), since: Instant::now(), suspended: false });
+            self.active += 1;
+            return Help::Spawn(self.slots.len() - 1);
+        }
+        Help::Nobody
+    }
+
+    /// Notes that a worker is back from its handler, and returns how long that took.
+    pub(crate) fn back(&mut self, slot: usize, now: Instant) -> Duration {
+        let slot = &mut self.slots[slot];
+        slot.tokens.clear();
+        let took = now.saturating_duration_since(slot.since);
+        if slot.suspended {
+            slot.suspended = false;
+            self.active += 1;
+        } else {
+            self.heavy = took > HEAVY;
+        }
+        took
+    }
+
+    /// Notes that a worker waits for something, so that another may go on.
+    pub(crate) fn suspend(&mut self, slot: usize, now: Instant) {
+        let slot = &mut self.slots[slot];
+        if !slot.suspended {
+            slot.suspended = true;
+            slot.since = now;
+            self.active -= 1;
+        }
+    }
+
+    /// Notes what became of a delivery.
+    pub(crate) fn apply(&mut self, answer: Answer, now: Instant) -> Applied {
+        let mut applied = Applied::default();
+        let in_place = matches!(&answer.action, Action::Wait(waiting) if waiting.in_place);
+        if !in_place && let Some(key) = &answer.key {
+            self.lanes.finish(key);
+        }
+        match answer.action {
+            Action::Settle(settler, settlement) => self.answers.push(settler, settlement, now),
+            Action::Wait(waiting) => self.wait(waiting, &mut applied),
+        }
+        applied
+    }
+
+    /// Notes what became of a batch. A key may stand in it several times, but its lane is let go once.
+    pub(crate) fn apply_batch(&mut self, answers: Vec<Answer>, now: Instant) -> Applied {
+        let mut applied = Applied::default();
+        let mut keys = HashMap::new();
+        let mut behind = Vec::new();
+        for answer in answers {
+            let waits = answer.key.map(|key| keys.entry(key).or_insert(false));
+            match answer.action {
+                Action::Settle(settler, settlement) => self.answers.push(settler, settlement, now),
+                Action::Wait(waiting) if waiting.in_place && !self.closed => match waits {
+                    Some(true) => behind.push(waiting.job),
+                    Some(first) => {
+                        *first = true;
+                        self.wait(waiting, &mut applied);
+                    }
+                    None => self.wait(waiting, &mut applied),
+                },
+                Action::Wait(waiting) => self.wait(waiting, &mut applied),
+            }
+        }
+        for job in behind.into_iter().rev() {
+            self.lanes.put_back(job);
+        }
+        for (key, _) in keys.into_iter().filter(|(_, waits)| !waits) {
+            self.lanes.finish(&key);
+        }
+        applied
+    }
+
+    fn wait(&mut self, waiting: Waiting, applied: &mut Applied) {
+        if self.closed {
+            applied.released.push(waiting.job);
+            return;
+        }
+        applied.sooner |= self.waiting.peek().is_none_or(|first| waiting.at < first.at);
+        self.waiting.push(waiting);
+    }
+
+    /// Takes a job for a worker.
+    pub(crate) fn take(&mut self, slot: usize, now: Instant) -> Option<Job> {
+        let job = self.lanes.take()?;
+        self.begin(slot, &job, now);
+        Some(job)
+    }
+
+    /// Takes jobs for a batch until there are `max`; those of one key may follow each other in it.
+    pub(crate) fn take_batch(&mut self, slot: usize, batch: &mut Vec<Job>, max: usize, now: Instant) {
+        while batch.len() < max {
+            let Some(job) = self.lanes.take() else { return };
+            let key = job.key().cloned();
+            self.begin(slot, &job, now);
+            batch.push(job);
+            let Some(key) = key else { continue };
+            while batch.len() < max
+                && let Some(job) = self.lanes.take_behind(&key)
+            {
+                self.begin(slot, &job, now);
+                batch.push(job);
+            }
+        }
+    }
+
+    fn begin(&mut self, slot: usize, job: &Job, now: Instant) {
+        let slot = &mut self.slots[slot];
+        slot.tokens.push(job.delivery.token());
+        slot.since = now;
+        self.last_take = now;
+    }
+
+    /// Tells whether a second worker is worth waking while this one works.
+    pub(crate) fn is_heavy(&self) -> bool {
+        self.heavy
+    }
+
+    /// Returns when the next waiting job is due.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.waiting.peek().map(|waiting| waiting.at)
+    }
+
+    /// Makes ready what is due.
+    pub(crate) fn wake_due(&mut self, now: Instant) {
+        while self.waiting.peek().is_some_and(|waiting| waiting.at <= now)
+            && let Some(waiting) = self.waiting.pop()
+        {
+            if waiting.in_place { self.lanes.resume(waiting.job) } else { self.lanes.push(waiting.job) }
+        }
+    }
+
+    /// Returns what must not be given to another member: what waits, and what handlers have within their limit.
+    pub(crate) fn held(&self, now: Instant, limit: Duration) -> Vec<Token> {
+        let waiting = self.waiting.iter().map(Waiting::token);
+        let queued = self.lanes.iter().map(|job| job.delivery.token());
+        let in_time = |slot: &&Slot| now.saturating_duration_since(slot.since) <= limit;
+        let running = self.slots.iter().filter(in_time).flat_map(|slot| slot.tokens.iter().copied());
+        waiting.chain(queued).chain(running).collect()
+    }
+
+    /// Returns how many deliveries the workers have.
+    pub(crate) fn unanswered(&self) -> usize {
+        self.slots.iter().map(|slot| slot.tokens.len()).sum()
+    }
+
+    /// Closes: nothing is taken any more. Returns what no handler has, each key in its order.
+    pub(crate) fn close(&mut self) -> (Vec<Job>, Vec<Batch>) {
+        self.closed = true;
+        let mut waiting = std::mem::take(&mut self.waiting).into_vec();
+        waiting.sort_by_key(Waiting::token);
+        let mut jobs: Vec<_> = waiting.into_iter().map(|waiting| waiting.job).collect();
+        jobs.append(&mut self.lanes.drain());
+        (jobs, self.answers.take())
+    }
+}
