@@ -77,7 +77,6 @@ pub fn compile<P: AsRef<Path>>(files: &[P]) -> Result<(), Error> {
 ///     .compile(&["proto/shop/v1/order.proto"])?;
 /// # Ok::<(), micro_build::Error>(())
 /// ```
-#[must_use]
 pub fn configure() -> Config {
     Config::new()
 }

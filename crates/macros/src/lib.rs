@@ -21,16 +21,34 @@ use proc_macro::TokenStream;
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// # use micro_core::{Context, Result};
+/// # use micro_event::struct_subscriber;
+/// # use micro_macros::{Payload, subscriber};
+/// # mod codegen { pub use {bytes, serde, micro_core as core, micro_event as event}; }
+/// # #[derive(serde::Serialize, serde::Deserialize, Payload)]
+/// # #[payload(crate = "crate::codegen")]
+/// # struct OrderCreated { id: u64 }
 /// struct Warehouse;
 ///
+/// # /*
 /// #[micro::subscriber]
+/// # */
+/// # #[subscriber(crate = "crate::codegen")]
 /// impl Warehouse {
-///     async fn ship(&self, ctx: Context, order: OrderCreated) -> Result<()> { … }
-///     async fn count(&self, ctx: Context, order: OrderCreated) -> Result<()> { … }
+///     async fn ship(&self, ctx: Context, order: OrderCreated) -> Result<()> {
+///         println!("shipping {}", order.id);
+///         Ok(())
+///     }
+///
+///     async fn count(&self, ctx: Context, order: OrderCreated) -> Result<()> {
+///         Ok(())
+///     }
 /// }
 ///
-/// service.subscribe(struct_subscriber("orders.created", Warehouse).queue("warehouse"));
+/// # fn main() {
+/// let warehouse = struct_subscriber("orders.created", Warehouse).queue("warehouse");
+/// # }
 /// ```
 #[proc_macro_attribute]
 pub fn subscriber(arguments: TokenStream, item: TokenStream) -> TokenStream {
@@ -48,15 +66,30 @@ pub fn subscriber(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// # Examples
 ///
 /// ```ignore
+/// # use micro_core::{Context, Result};
+/// # use micro_macros::{Payload, handler};
+/// # mod codegen { pub use micro_rpc::codegen::*; }
+/// # #[derive(serde::Serialize, serde::Deserialize, Payload)]
+/// # #[payload(crate = "crate::codegen")]
+/// # struct Request { name: String }
+/// # #[derive(serde::Serialize, serde::Deserialize, Payload)]
+/// # #[payload(crate = "crate::codegen")]
+/// # struct Response { text: String }
 /// struct Greeter;
 ///
+/// # /*
 /// #[micro::handler]
+/// # */
+/// # #[handler(crate = "crate::codegen")]
 /// impl Greeter {
-///     async fn greet(&self, ctx: Context, request: Request) -> Result<Response> { … }
+///     async fn greet(&self, ctx: Context, request: Request) -> Result<Response> {
+///         Ok(Response { text: format!("Hello {}", request.name) })
+///     }
 /// }
-///
-/// service.handle(Greeter);
+/// # fn main() {}
 /// ```
+///
+/// `service.handle(Greeter)` serves it.
 #[proc_macro_attribute]
 pub fn handler(arguments: TokenStream, item: TokenStream) -> TokenStream {
     handler::expand(arguments.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
@@ -70,12 +103,16 @@ pub fn handler(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// # mod micro { pub use micro_macros::Payload; }
+/// # mod codegen { pub use {bytes, serde, micro_core as core}; }
 /// #[derive(serde::Serialize, serde::Deserialize, micro::Payload)]
+/// # #[payload(crate = "crate::codegen")]
 /// struct OrderCreated {
 ///     id: u64,
 ///     item: String,
 /// }
+/// # fn main() {}
 /// ```
 #[proc_macro_derive(Payload, attributes(payload, serde))]
 pub fn derive_payload(item: TokenStream) -> TokenStream {

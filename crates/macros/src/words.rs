@@ -22,9 +22,7 @@ pub(crate) fn of(ty: &Type) -> Word<'_> {
     let Some((name, inside)) = last_segment(ty) else { return plain("") };
     match (name.as_str(), inside.as_slice()) {
         ("String" | "char" | "Cow" | "PathBuf" | "Uuid", _) => plain("string"),
-        ("Box" | "Arc" | "Rc", [inner]) if matches!(inner, Type::Path(path) if path.path.is_ident("str")) => {
-            plain("string")
-        }
+        ("Box" | "Arc" | "Rc", [Type::Path(path)]) if path.path.is_ident("str") => plain("string"),
         ("Option" | "Box" | "Arc" | "Rc", [inner]) => of(inner),
         ("Vec" | "VecDeque" | "HashSet" | "BTreeSet", [inner, ..]) => list(inner),
         ("HashMap" | "BTreeMap" | "Map" | "Value", _) => plain(""),

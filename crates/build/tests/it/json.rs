@@ -1,4 +1,5 @@
-//! The JSON of messages: design's rule, field by field.
+//! The JSON of messages: the one JSON rule, field by field.
+#![allow(clippy::needless_pass_by_value, reason = "`json!` at the call reads better")]
 
 use std::collections::HashMap;
 

@@ -20,7 +20,6 @@ pub struct Any {
     pub value: Vec<u8>,
 }
 
-#[expect(clippy::ptr_arg, reason = "the signature serde asks for")]
 fn write<S: Serializer>(value: &Vec<u8>, serializer: S) -> Result<S::Ok, S::Error> {
     Base64::write(value, serializer)
 }
