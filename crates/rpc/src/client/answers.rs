@@ -1,0 +1,136 @@
+//! What comes back on a call: head, messages, and the status behind them.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::client::ResponseFuture;
+use http::header::CONTENT_TYPE;
+use http::{StatusCode, response::Parts};
+use micro_core::{Error, Kind, Result};
+
+use super::connection::Lease;
+use crate::wire::lost;
+use crate::wire::messages::Messages;
+use crate::wire::outbox::{Outbox, Reader};
+use crate::wire::status::{self, CLIENT};
+
+pub(crate) struct Answers {
+    state: State,
+    limit: usize,
+    lease: Lease,
+    /// The other direction, if it may still be open.
+    outbox: Option<Arc<Outbox>>,
+    /// The other side surely did not begin.
+    not_run: bool,
+}
+
+enum State {
+    Head(ResponseFuture),
+    Open(Messages),
+    Finished,
+}
+
+impl Answers {
+    pub(super) fn new(response: ResponseFuture, limit: usize, lease: Lease, outbox: Option<Arc<Outbox>>) -> Self {
+        Self { state: State::Head(response), limit, lease, outbox, not_run: false }
+    }
+
+    pub(super) fn surely_not_run(&self) -> bool {
+        self.not_run
+    }
+
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// Waits for the next message; `None` at the end, an error if the call ended with one. Cancel-safe.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
+        let polled = self.poll(cx);
+        match &polled {
+            Poll::Pending | Poll::Ready(Ok(Some(_))) => polled,
+            Poll::Ready(Ok(None)) => {
+                self.finish();
+                polled
+            }
+            Poll::Ready(Err(_)) => {
+                self.finish();
+                // Where our own side ended the call, it knows better why.
+                let own = self.outbox.as_ref().and_then(|outbox| outbox.failure());
+                own.map_or(polled, |own| Poll::Ready(Err(own)))
+            }
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
+        loop {
+            match &mut self.state {
+                State::Head(response) => {
+                    let answered = ready!(Pin::new(response).poll(cx));
+                    let (head, body) = match answered {
+                        Ok(response) => response.into_parts(),
+                        Err(error) => {
+                            self.not_run = lost::surely_not_run(&error);
+                            return Poll::Ready(Err(lost::error(&error)));
+                        }
+                    };
+                    self.lease.connection().heard().note();
+                    if let Some(ended) = check(&head)? {
+                        return Poll::Ready(ended.map(|()| None));
+                    }
+                    self.state = State::Open(Messages::new(body, self.limit));
+                }
+                State::Open(messages) => {
+                    let message = ready!(messages.poll_next(cx))?;
+                    self.lease.connection().heard().note();
+                    if message.is_some() {
+                        return Poll::Ready(Ok(message));
+                    }
+                    let trailers = ready!(messages.poll_trailers(cx))?;
+                    let status = trailers.as_ref().and_then(status::read).unwrap_or_else(|| {
+                        let text = "the answer ended without a status; the other side broke off, or speaks no gRPC";
+                        Err(Error::new(Kind::Unavailable, text).id(CLIENT))
+                    });
+                    return Poll::Ready(status.map(|()| None));
+                }
+                State::Finished => return Poll::Ready(Ok(None)),
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        self.state = State::Finished;
+        if let Some(outbox) = &self.outbox {
+            outbox.reader(Reader::Finished);
+        }
+    }
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        if let Some(outbox) = &self.outbox {
+            outbox.reader(Reader::Gone);
+        }
+    }
+}
+
+/// Looks at the head of an answer: the status, where the whole answer is in it.
+fn check(head: &Parts) -> Result<Option<Result<()>>> {
+    if let Some(status) = status::read(&head.headers) {
+        return Ok(Some(status));
+    }
+    if head.status != StatusCode::OK {
+        return Err(status::http_error(head.status));
+    }
+    let content_type = head.headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    if !content_type.get(..16).is_some_and(|text| text.eq_ignore_ascii_case(b"application/grpc")) {
+        let text = format!(
+            "the answer has the content type {:?}, not gRPC's; look whether a gRPC server listens at this address",
+            String::from_utf8_lossy(content_type)
+        );
+        return Err(Error::new(Kind::UnsupportedContentType, text).id(CLIENT));
+    }
+    Ok(None)
+}

@@ -1,0 +1,152 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use micro_core::codec::Format;
+use micro_core::context::Propagation;
+use micro_core::registry::Registry;
+use micro_core::selector::{Random, Selector};
+
+use super::nodes::Nodes;
+use super::plan::Timeouts;
+use super::pool::{PoolOptions, Pools};
+use super::targets::Targets;
+use super::{Client, Inner};
+use crate::wire::MESSAGE_LIMIT;
+use crate::wire::keep_alive::KeepAlive;
+
+/// Makes a [`Client`]. Nothing is opened before the first call.
+#[must_use]
+pub struct ClientBuilder {
+    registry: Option<Arc<dyn Registry>>,
+    selector: Arc<dyn Selector>,
+    timeout: Duration,
+    retries: u32,
+    name: Option<String>,
+    propagation: Propagation,
+    format: Option<Format>,
+    max_message_size: usize,
+    pool: PoolOptions,
+}
+
+impl ClientBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            registry: None,
+            selector: Arc::new(Random),
+            timeout: Duration::from_secs(5),
+            retries: 1,
+            name: None,
+            propagation: Propagation::default(),
+            format: None,
+            max_message_size: MESSAGE_LIMIT,
+            pool: PoolOptions::default(),
+        }
+    }
+
+    /// Sets where services are looked up, through a watched cache of this client's. Without one, only calls with an
+    /// address of their own go out.
+    pub fn registry(mut self, registry: Arc<dyn Registry>) -> Self {
+        self.registry = Some(registry);
+        self
+    }
+
+    /// Sets how a node is chosen: [`Random`] by default.
+    pub fn selector(mut self, selector: Arc<dyn Selector>) -> Self {
+        self.selector = selector;
+        self
+    }
+
+    /// Sets how long a unary call may take with all its tries: 5 s by default. A stream has no deadline of itself.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets how often a failed call is tried again, 1 by default, 0 for never. Repeated is only what surely did not run,
+    /// or is marked idempotent.
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    /// Sets the name of the calling service, sent as `micro-from-service`. What cannot stand in a header is left out.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Sets which metadata goes from a handler to the calls it makes.
+    pub fn propagation(mut self, propagation: Propagation) -> Self {
+        self.propagation = propagation;
+        self
+    }
+
+    /// Sets the format of all calls. By default it is the first that request and answer both have.
+    pub fn content_type(mut self, format: Format) -> Self {
+        self.format = Some(format);
+        self
+    }
+
+    /// Sets the largest message in bytes, either way: 4 MiB by default.
+    pub fn max_message_size(mut self, bytes: usize) -> Self {
+        self.max_message_size = bytes.min(u32::MAX as usize);
+        self
+    }
+
+    /// Sets how many connections go to one node from one core: the first until it carries 100 calls at once, further ones
+    /// up to this number then. 4 by default.
+    pub fn pool(mut self, connections: usize) -> Self {
+        self.pool.connections = connections.max(1);
+        self
+    }
+
+    /// Sets how long a connection may take to come about: 5 s by default.
+    pub fn dial_timeout(mut self, timeout: Duration) -> Self {
+        self.pool.dial_timeout = timeout;
+        self
+    }
+
+    /// Sets after how long an unused connection is closed: 1 min by default.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.pool.idle = timeout;
+        self
+    }
+
+    /// Sets after how much silence a node is asked whether it is still there while calls wait for it (20 s), and how
+    /// long it may take to answer (5 s). After a call that timed out it is asked at once.
+    pub fn keep_alive(mut self, interval: Duration, timeout: Duration) -> Self {
+        self.pool.keep_alive = KeepAlive { interval, timeout };
+        self
+    }
+
+    /// Makes the client.
+    #[must_use]
+    pub fn build(self) -> Client {
+        Client(Arc::new(Inner {
+            nodes: Nodes::new(self.registry),
+            pools: Pools::new(self.pool),
+            targets: Targets::default(),
+            selector: self.selector,
+            propagation: self.propagation,
+            from_service: self.name.and_then(|name| HeaderValue::try_from(name).ok()),
+            format: self.format,
+            timeout: self.timeout,
+            timeouts: Timeouts::new(self.timeout),
+            retries: self.retries,
+            max_message_size: self.max_message_size,
+        }))
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("registry", &self.registry)
+            .field("selector", &self.selector)
+            .field("timeout", &self.timeout)
+            .field("retries", &self.retries)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,188 @@
+use std::fmt;
+use std::future::IntoFuture;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use micro_core::codec::{Format, Payload};
+use micro_core::selector::{Filter, Selector};
+use micro_core::{Context, Result};
+
+use super::options::{CallOptions, setters};
+use super::plan::Plan;
+use super::stream_call::{self, Opened};
+use super::{Client, unary};
+use crate::cores;
+use crate::stream::{ClientStream, Receiver, Sender, Stream};
+use crate::wire::frame;
+
+/// What all calls have.
+struct Start<'a> {
+    client: &'a Client,
+    service: &'a str,
+    endpoint: &'a str,
+}
+
+impl Start<'_> {
+    /// The format of a call: what it asks for, what the client has for all, or the first that both types have.
+    fn format<Q: Payload, R: Payload>(&self, options: &CallOptions) -> Format {
+        options.format.or(self.client.inner().format).unwrap_or_else(|| {
+            let both = Q::FORMATS.iter().find(|format| R::FORMATS.contains(format));
+            both.or(Q::FORMATS.first()).copied().unwrap_or(Format::Protobuf)
+        })
+    }
+
+    /// Opens a stream without a first message.
+    async fn open(&self, options: CallOptions, format: Format, frame: Bytes) -> Result<Opened> {
+        let plan = Plan::new(self.client.inner(), self.service, self.endpoint, options, None, format, frame)?;
+        cores::run(stream_call::open(plan)).await?
+    }
+
+    fn limit(&self) -> usize {
+        self.client.inner().max_message_size
+    }
+}
+
+/// A call of one message for one. Await it.
+#[must_use = "a call does nothing until it is awaited"]
+pub struct Call<'a, Q, R> {
+    start: Start<'a>,
+    request: &'a Q,
+    options: CallOptions,
+    answer: PhantomData<fn() -> R>,
+}
+
+impl<'a, Q: Payload, R: Payload> Call<'a, Q, R> {
+    pub(super) fn new(client: &'a Client, service: &'a str, endpoint: &'a str, request: &'a Q) -> Self {
+        let start = Start { client, service, endpoint };
+        Self { start, request, options: CallOptions::default(), answer: PhantomData }
+    }
+}
+
+impl<'a, Q: Payload, R: Payload> IntoFuture for Call<'a, Q, R> {
+    type Output = Result<R>;
+    type IntoFuture = BoxFuture<'a, Result<R>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let Self { start, request, options, .. } = self;
+            let format = start.format::<Q, R>(&options);
+            let frame = frame::encode(request, format, start.limit())?;
+            let client = start.client.inner();
+            let timeout = Some(client.timeout);
+            let plan = Plan::new(client, start.service, start.endpoint, options, timeout, format, frame)?;
+            R::decode(format, cores::run(unary::run(plan)).await??)
+        })
+    }
+}
+
+/// A call of one message for many. Await it for the [`Receiver`].
+#[must_use = "a call does nothing until it is awaited"]
+pub struct ServerStreamCall<'a, Q, R> {
+    start: Start<'a>,
+    request: &'a Q,
+    options: CallOptions,
+    answer: PhantomData<fn() -> R>,
+}
+
+impl<'a, Q: Payload, R: Payload> ServerStreamCall<'a, Q, R> {
+    pub(super) fn new(client: &'a Client, service: &'a str, endpoint: &'a str, request: &'a Q) -> Self {
+        let start = Start { client, service, endpoint };
+        Self { start, request, options: CallOptions::default(), answer: PhantomData }
+    }
+}
+
+impl<'a, Q: Payload, R: Payload> IntoFuture for ServerStreamCall<'a, Q, R> {
+    type Output = Result<Receiver<R>>;
+    type IntoFuture = BoxFuture<'a, Result<Receiver<R>>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let Self { start, request, options, .. } = self;
+            let format = start.format::<Q, R>(&options);
+            let frame = frame::encode(request, format, start.limit())?;
+            let opened = start.open(options, format, frame).await?;
+            Ok(Receiver::new(opened.source, format))
+        })
+    }
+}
+
+/// A call of many messages for one. Await it for the [`ClientStream`].
+#[must_use = "a call does nothing until it is awaited"]
+pub struct ClientStreamCall<'a, Q, R> {
+    start: Start<'a>,
+    options: CallOptions,
+    types: PhantomData<fn(Q) -> R>,
+}
+
+impl<'a, Q: Payload, R: Payload> ClientStreamCall<'a, Q, R> {
+    pub(super) fn new(client: &'a Client, service: &'a str, endpoint: &'a str) -> Self {
+        Self { start: Start { client, service, endpoint }, options: CallOptions::default(), types: PhantomData }
+    }
+}
+
+impl<'a, Q: Payload, R: Payload> IntoFuture for ClientStreamCall<'a, Q, R> {
+    type Output = Result<ClientStream<Q, R>>;
+    type IntoFuture = BoxFuture<'a, Result<ClientStream<Q, R>>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let Self { start, options, .. } = self;
+            let format = start.format::<Q, R>(&options);
+            let opened = start.open(options, format, Bytes::new()).await?;
+            let sender = Sender::ending(opened.outbox, format, start.limit());
+            Ok(ClientStream::new(sender, Receiver::new(opened.source, format)))
+        })
+    }
+}
+
+/// A call of many messages for many. Await it for the [`Stream`].
+#[must_use = "a call does nothing until it is awaited"]
+pub struct StreamCall<'a, Q, R> {
+    start: Start<'a>,
+    options: CallOptions,
+    types: PhantomData<fn(Q) -> R>,
+}
+
+impl<'a, Q: Payload, R: Payload> StreamCall<'a, Q, R> {
+    pub(super) fn new(client: &'a Client, service: &'a str, endpoint: &'a str) -> Self {
+        Self { start: Start { client, service, endpoint }, options: CallOptions::default(), types: PhantomData }
+    }
+}
+
+impl<'a, Q: Payload, R: Payload> IntoFuture for StreamCall<'a, Q, R> {
+    type Output = Result<Stream<Q, R>>;
+    type IntoFuture = BoxFuture<'a, Result<Stream<Q, R>>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let Self { start, options, .. } = self;
+            let format = start.format::<Q, R>(&options);
+            let opened = start.open(options, format, Bytes::new()).await?;
+            let sender = Sender::ending(opened.outbox, format, start.limit());
+            Ok(Stream::new(sender, Receiver::new(opened.source, format)))
+        })
+    }
+}
+
+setters!(Call<Q, R>, ServerStreamCall<Q, R>, ClientStreamCall<Q, R>, StreamCall<Q, R>);
+
+impl fmt::Debug for Start<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.service, self.endpoint)
+    }
+}
+
+macro_rules! debug {
+    ($($call:ident),+) => {$(
+        impl<Q, R> fmt::Debug for $call<'_, Q, R> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_tuple(stringify!($call)).field(&self.start).finish()
+            }
+        }
+    )+};
+}
+
+debug!(Call, ServerStreamCall, ClientStreamCall, StreamCall);

@@ -1,0 +1,80 @@
+//! One connection, on the core it was dealt to.
+
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::exchange::Exchange;
+use super::{Phase, Shared};
+use crate::wire::HANDSHAKE;
+
+/// What the calls of a connection share.
+pub(super) struct Peer {
+    pub(super) address: SocketAddr,
+    /// The address as go-micro's `Remote` shows it.
+    pub(super) remote: Bytes,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve(
+    stream: TcpStream,
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    mut phase: watch::Receiver<Phase>,
+) {
+    let mut connection = match timeout(HANDSHAKE, shared.options.h2().handshake::<_, Bytes>(stream)).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => return tracing::debug!(%address, %error, "a connection speaks no HTTP/2"),
+        Err(_) => return tracing::debug!(%address, "a connection did not begin to speak HTTP/2 in time"),
+    };
+    let keep_alive = shared.options.keep_alive_times();
+    let pings = connection.ping_pong();
+    let mut silent = pin!(async move {
+        match pings {
+            Some(pings) => keep_alive.watch_client(pings).await,
+            None => std::future::pending().await,
+        }
+    });
+    let remote = address.to_string().into();
+    let peer = Arc::new(Peer { address, remote, shared });
+
+    let mut stopping = phase.clone();
+    let mut stop = pin!(async move { stopping.wait_for(|phase| *phase >= Phase::Stopping).await.map(drop) });
+    let mut cut = pin!(async move { phase.wait_for(|phase| *phase == Phase::Cut).await.map(drop) });
+    let mut is_stopping = false;
+    poll_fn(|cx| {
+        loop {
+            match connection.poll_accept(cx) {
+                Poll::Ready(Some(Ok((request, respond)))) => Exchange::new(&peer, request, respond).begin(),
+                Poll::Ready(Some(Err(error))) => {
+                    tracing::debug!(%address, %error, "a connection broke");
+                    return Poll::Ready(());
+                }
+                Poll::Ready(None) => return Poll::Ready(()),
+                Poll::Pending => break,
+            }
+        }
+        if !is_stopping && stop.as_mut().poll(cx).is_ready() {
+            is_stopping = true;
+            connection.graceful_shutdown();
+            cx.waker().wake_by_ref();
+        }
+        if cut.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if silent.as_mut().poll(cx).is_ready() {
+            tracing::debug!(%address, "a connection is closed: its peer is gone");
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    })
+    .await;
+}

@@ -1,0 +1,138 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use crate::wire::keep_alive::KeepAlive;
+use crate::wire::{DATA_FRAME, MESSAGE_LIMIT};
+
+/// How a [`Server`](crate::Server) listens, and its limits.
+#[derive(Clone)]
+#[must_use]
+pub struct ServerOptions {
+    name: Arc<str>,
+    address: String,
+    runtime: Option<Handle>,
+    max_message_size: usize,
+    max_concurrent_streams: u32,
+    max_in_flight: Option<usize>,
+    max_connections: usize,
+    keep_alive: KeepAlive,
+}
+
+impl ServerOptions {
+    /// Creates the options of a service: any free port on all addresses, 4 MiB a message, 1,024 calls at once on a
+    /// connection.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self {
+            name: name.into(),
+            address: ":0".to_owned(),
+            runtime: None,
+            max_message_size: MESSAGE_LIMIT,
+            max_concurrent_streams: 1024,
+            max_in_flight: None,
+            max_connections: 16_384,
+            keep_alive: KeepAlive { interval: Duration::from_secs(30), timeout: Duration::from_secs(10) },
+        }
+    }
+
+    /// Sets where to listen: `host:port`. Without a host it is every address, IPv6 and IPv4; port 0 takes a free one.
+    pub fn address(mut self, address: impl Into<String>) -> Self {
+        self.address = address.into();
+        self
+    }
+
+    /// Runs handlers on a runtime of your own, not on the cores. Each call then crosses threads twice, which costs more
+    /// than the rest of a small one.
+    pub fn runtime(mut self, runtime: Handle) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
+    /// Sets the largest message in bytes, either way.
+    pub fn max_message_size(mut self, bytes: usize) -> Self {
+        self.max_message_size = bytes.min(u32::MAX as usize);
+        self
+    }
+
+    /// Sets how many calls one connection may have open; further ones wait at the caller.
+    pub fn max_concurrent_streams(mut self, count: u32) -> Self {
+        self.max_concurrent_streams = count.max(1);
+        self
+    }
+
+    /// Sets how many calls run at once in the whole server; further ones are answered with 429. There is no such limit
+    /// by default.
+    pub fn max_in_flight(mut self, count: usize) -> Self {
+        self.max_in_flight = Some(count);
+        self
+    }
+
+    /// Sets how many connections are held; further ones are closed at once. 16,384 by default.
+    pub fn max_connections(mut self, count: usize) -> Self {
+        self.max_connections = count.max(1);
+        self
+    }
+
+    /// Sets how often a client is asked whether it is still there (30 s), and how long it may take to answer (10 s).
+    pub fn keep_alive(mut self, interval: Duration, timeout: Duration) -> Self {
+        self.keep_alive = KeepAlive { interval, timeout };
+        self
+    }
+
+    /// Returns the service's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn shared_name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub(super) fn listen_address(&self) -> &str {
+        &self.address
+    }
+
+    pub(super) fn handle(&self) -> Option<&Handle> {
+        self.runtime.as_ref()
+    }
+
+    pub(super) fn message_limit(&self) -> usize {
+        self.max_message_size
+    }
+
+    pub(super) fn in_flight_limit(&self) -> Option<usize> {
+        self.max_in_flight
+    }
+
+    pub(super) fn connection_limit(&self) -> usize {
+        self.max_connections
+    }
+
+    pub(super) fn keep_alive_times(&self) -> KeepAlive {
+        self.keep_alive
+    }
+
+    pub(super) fn h2(&self) -> h2::server::Builder {
+        let mut builder = h2::server::Builder::new();
+        builder
+            .initial_window_size(crate::wire::STREAM_WINDOW)
+            .initial_connection_window_size(crate::wire::CONNECTION_WINDOW)
+            .max_frame_size(DATA_FRAME)
+            .max_header_list_size(crate::wire::HEADER_LIST)
+            .max_concurrent_streams(self.max_concurrent_streams)
+            .data_frame_budget(crate::wire::SMALL_FRAMES);
+        builder
+    }
+}
+
+impl fmt::Debug for ServerOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerOptions")
+            .field("name", &self.name)
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,88 @@
+//! From a path to an endpoint, as go-micro goes: the last dot-part of the service, and the method.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use micro_core::{Error, Kind, Result};
+
+use super::Endpoint;
+use super::handler::Handler;
+use crate::measure::Measure;
+use crate::wire::failure::Failure;
+
+#[derive(Default)]
+pub(crate) struct Routes {
+    methods: HashMap<Box<str>, HashMap<Box<str>, Arc<Route>>>,
+    /// gRPC's own services, by their full path: a user's service may have the same last part.
+    built_in: HashMap<&'static str, Arc<Route>>,
+}
+
+pub(crate) struct Route {
+    pub(super) name: Arc<str>,
+    pub(super) handler: Handler,
+    pub(super) measure: Measure,
+}
+
+impl Route {
+    fn new(name: Arc<str>, handler: Handler) -> Self {
+        let measure = Measure::server(name.clone());
+        Self { name, handler, measure }
+    }
+}
+
+impl Routes {
+    pub(super) fn new(endpoints: Vec<Endpoint>) -> Result<Self> {
+        let mut routes = Self::default();
+        for endpoint in endpoints {
+            let (name, handler) = endpoint.into_parts();
+            let refused =
+                |why: &str| Error::new(Kind::Config, format!("the endpoint {name:?} cannot be offered: {why}"));
+            let (service, method) = name
+                .split_once('.')
+                .filter(|(service, method)| !service.is_empty() && !method.is_empty() && !name.contains('/'))
+                .filter(|(_, method)| !method.contains('.'))
+                .ok_or_else(|| refused("its name must have two parts, as Greeter.Greet"))?;
+            let route = Arc::new(Route::new(name.clone(), handler));
+            if routes.methods.entry(service.into()).or_default().insert(method.into(), route).is_some() {
+                return Err(refused("it stands twice; give one of them another name"));
+            }
+        }
+        Ok(routes)
+    }
+
+    pub(super) fn add_built_in(&mut self, endpoints: Vec<(&'static str, Endpoint)>) {
+        for (path, endpoint) in endpoints {
+            let (name, handler) = endpoint.into_parts();
+            self.built_in.insert(path, Arc::new(Route::new(name, handler)));
+        }
+    }
+
+    pub(super) fn services(&self) -> impl Iterator<Item = String> {
+        self.methods.keys().map(|service| service.to_string())
+    }
+
+    /// Finds the endpoint of a path.
+    pub(super) fn find(&self, path: &str) -> Result<&Arc<Route>, Failure> {
+        if path.starts_with("/grpc.")
+            && let Some(route) = self.built_in.get(path)
+        {
+            return Ok(route);
+        }
+        let (service, method) = split(path)?;
+        let service = service.rsplit('.').next().unwrap_or(service);
+        let methods = self.methods.get(service).ok_or_else(|| Failure::unknown(service))?;
+        methods.get(method).ok_or_else(|| Failure::unknown(format_args!("{service}.{method}")))
+    }
+}
+
+fn split(path: &str) -> Result<(&str, &str), Failure> {
+    let inner = path.strip_prefix('/').unwrap_or(path);
+    match inner.split_once('/') {
+        // grpc-go itself answers a path without a second slash, with another code than go-micro's.
+        None => Err(Failure::malformed_path(12, inner)),
+        Some((service, method)) if !path.starts_with('/') || service.is_empty() || method.contains('/') => {
+            Err(Failure::malformed_path(3, path)).map(|()| (service, method))
+        }
+        Some(parts) => Ok(parts),
+    }
+}
