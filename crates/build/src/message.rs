@@ -152,12 +152,12 @@ impl Message<'_> {
             out,
             "impl __message::Shape for {path} {{
                 const NAME: &'static str = {name:?};
-                fn fields(__depth: usize) -> ::std::vec::Vec<__Value> {{ ::std::vec!["
+                fn fields(__depth: usize) -> ::std::vec::Vec<__Value> {{ ::std::vec::Vec::from(["
         )?;
         for field in &self.message.field {
             writeln!(out, "{},", field::description(self.resolver, self.message, self.full_name, field))?;
         }
-        writeln!(out, "] }} }}")
+        writeln!(out, "]) }} }}")
     }
 }
 

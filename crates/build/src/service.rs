@@ -152,7 +152,7 @@ impl Service<'_> {
 
             impl<H: {name}> {codegen}::Endpoints for {name}Server<H> {{
                 fn endpoints(self) -> ::std::vec::Vec<{codegen}::Endpoint> {{
-                    ::std::vec!["
+                    ::std::vec::Vec::from(["
         )?;
         for rpc in &self.methods {
             let (method, endpoint) = (&rpc.name, &rpc.endpoint);
@@ -171,7 +171,7 @@ impl Service<'_> {
         }
         writeln!(
             out,
-            "] }}
+            "]) }}
                 fn descriptor(&self) -> ::core::option::Option<&'static [u8]> {{
                     ::core::option::Option::Some(FILE_DESCRIPTOR_SET)
                 }}

@@ -2,16 +2,11 @@
 #![deny(missing_docs, missing_debug_implementations, unreachable_pub, warnings, clippy::pedantic)]
 #![allow(clippy::missing_panics_doc, reason = "tests panic where they fail")]
 
+mod calls;
 mod errors;
 mod json;
 mod output;
 mod payload;
-
-/// What generated code takes everything from, as the facade has it.
-pub mod codegen {
-    pub use micro_core as core;
-    pub use {bytes, prost, serde};
-}
 
 /// The packages of `proto/`, each in its place.
 pub mod kinds {

@@ -9,10 +9,11 @@ fn the_code_is_what_the_generator_makes_today() {
     let proto = folder.join("proto");
     micro_build::configure()
         .include(&proto)
-        .codegen("crate::codegen")
+        .codegen("::micro_rpc::codegen")
         .out_dir(out.path())
         .compile(
-            &["kinds/v1/kinds.proto", "kinds/money.proto", "rootless.proto", "legacy.proto"].map(|f| proto.join(f)),
+            &["kinds/v1/kinds.proto", "kinds/money.proto", "rootless.proto", "legacy.proto", "calls/calls.proto"]
+                .map(|f| proto.join(f)),
         )
         .unwrap();
     let mut seen = 0;

@@ -4,8 +4,8 @@
 /// let this = "be no doc test";
 ///
 /// See <https://protobuf.dev> and \[nothing\].
-#[derive(Clone, PartialEq, crate::codegen::prost::Message)]
-#[prost(prost_path = "crate::codegen::prost")]
+#[derive(Clone, PartialEq, ::micro_rpc::codegen::prost::Message)]
+#[prost(prost_path = "::micro_rpc::codegen::prost")]
 #[allow(
     missing_docs,
     missing_debug_implementations,
@@ -47,20 +47,20 @@ pub struct Scalars {
     #[prost(bool, tag = "13")]
     pub bool_value: bool,
     #[prost(string, tag = "14")]
-    pub string_value: crate::codegen::prost::alloc::string::String,
+    pub string_value: ::micro_rpc::codegen::prost::alloc::string::String,
     #[prost(bytes = "vec", tag = "15")]
-    pub bytes_value: crate::codegen::prost::alloc::vec::Vec<u8>,
+    pub bytes_value: ::micro_rpc::codegen::prost::alloc::vec::Vec<u8>,
     #[prost(enumeration = "Colour", tag = "16")]
     pub colour_value: i32,
     #[prost(string, tag = "17")]
-    pub renamed: crate::codegen::prost::alloc::string::String,
+    pub renamed: ::micro_rpc::codegen::prost::alloc::string::String,
     #[deprecated]
     #[prost(string, tag = "18")]
-    pub old: crate::codegen::prost::alloc::string::String,
+    pub old: ::micro_rpc::codegen::prost::alloc::string::String,
 }
 /// Every field may be absent.
-#[derive(Clone, PartialEq, crate::codegen::prost::Message)]
-#[prost(prost_path = "crate::codegen::prost")]
+#[derive(Clone, PartialEq, ::micro_rpc::codegen::prost::Message)]
+#[prost(prost_path = "::micro_rpc::codegen::prost")]
 #[allow(
     missing_docs,
     missing_debug_implementations,
@@ -80,16 +80,16 @@ pub struct Optionals {
     #[prost(int64, optional, tag = "2")]
     pub wide: ::core::option::Option<i64>,
     #[prost(string, optional, tag = "3")]
-    pub text: ::core::option::Option<crate::codegen::prost::alloc::string::String>,
+    pub text: ::core::option::Option<::micro_rpc::codegen::prost::alloc::string::String>,
     #[prost(bytes = "vec", optional, tag = "4")]
-    pub blob: ::core::option::Option<crate::codegen::prost::alloc::vec::Vec<u8>>,
+    pub blob: ::core::option::Option<::micro_rpc::codegen::prost::alloc::vec::Vec<u8>>,
     #[prost(enumeration = "Colour", optional, tag = "5")]
     pub colour: ::core::option::Option<i32>,
     #[prost(message, optional, tag = "6")]
     pub message: ::core::option::Option<Scalars>,
 }
-#[derive(Clone, PartialEq, crate::codegen::prost::Message)]
-#[prost(prost_path = "crate::codegen::prost")]
+#[derive(Clone, PartialEq, ::micro_rpc::codegen::prost::Message)]
+#[prost(prost_path = "::micro_rpc::codegen::prost")]
 #[allow(
     missing_docs,
     missing_debug_implementations,
@@ -105,22 +105,22 @@ pub struct Optionals {
 )]
 pub struct Lists {
     #[prost(int64, repeated, tag = "1")]
-    pub wides: crate::codegen::prost::alloc::vec::Vec<i64>,
+    pub wides: ::micro_rpc::codegen::prost::alloc::vec::Vec<i64>,
     #[prost(string, repeated, tag = "2")]
-    pub texts: crate::codegen::prost::alloc::vec::Vec<
-        crate::codegen::prost::alloc::string::String,
+    pub texts: ::micro_rpc::codegen::prost::alloc::vec::Vec<
+        ::micro_rpc::codegen::prost::alloc::string::String,
     >,
     #[prost(bytes = "vec", repeated, tag = "3")]
-    pub blobs: crate::codegen::prost::alloc::vec::Vec<
-        crate::codegen::prost::alloc::vec::Vec<u8>,
+    pub blobs: ::micro_rpc::codegen::prost::alloc::vec::Vec<
+        ::micro_rpc::codegen::prost::alloc::vec::Vec<u8>,
     >,
     #[prost(enumeration = "Colour", repeated, tag = "4")]
-    pub colours: crate::codegen::prost::alloc::vec::Vec<i32>,
+    pub colours: ::micro_rpc::codegen::prost::alloc::vec::Vec<i32>,
     #[prost(message, repeated, tag = "5")]
-    pub inners: crate::codegen::prost::alloc::vec::Vec<lists::Inner>,
+    pub inners: ::micro_rpc::codegen::prost::alloc::vec::Vec<lists::Inner>,
     #[prost(map = "string, int64", tag = "6")]
     pub by_text: ::std::collections::HashMap<
-        crate::codegen::prost::alloc::string::String,
+        ::micro_rpc::codegen::prost::alloc::string::String,
         i64,
     >,
     #[prost(map = "int64, message", tag = "7")]
@@ -130,7 +130,7 @@ pub struct Lists {
     #[prost(map = "uint32, bytes", tag = "9")]
     pub by_number: ::std::collections::HashMap<
         u32,
-        crate::codegen::prost::alloc::vec::Vec<u8>,
+        ::micro_rpc::codegen::prost::alloc::vec::Vec<u8>,
     >,
 }
 /// Nested message and enum types in `Lists`.
@@ -148,28 +148,35 @@ pub struct Lists {
     rustdoc::all
 )]
 pub mod lists {
-    #[derive(Clone, PartialEq, crate::codegen::prost::Message)]
-    #[prost(prost_path = "crate::codegen::prost")]
+    #[derive(Clone, PartialEq, ::micro_rpc::codegen::prost::Message)]
+    #[prost(prost_path = "::micro_rpc::codegen::prost")]
     pub struct Inner {
         #[prost(string, tag = "1")]
-        pub name: crate::codegen::prost::alloc::string::String,
+        pub name: ::micro_rpc::codegen::prost::alloc::string::String,
         /// As deep as one likes.
         #[prost(message, optional, boxed, tag = "2")]
         pub next: ::core::option::Option<
-            crate::codegen::prost::alloc::boxed::Box<Inner>,
+            ::micro_rpc::codegen::prost::alloc::boxed::Box<Inner>,
         >,
         #[prost(message, optional, tag = "3")]
         pub deepest: ::core::option::Option<inner::deep::Deepest>,
     }
     /// Nested message and enum types in `Inner`.
     pub mod inner {
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, crate::codegen::prost::Message)]
-        #[prost(prost_path = "crate::codegen::prost")]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, ::micro_rpc::codegen::prost::Message)]
+        #[prost(prost_path = "::micro_rpc::codegen::prost")]
         pub struct Deep {}
         /// Nested message and enum types in `Deep`.
         pub mod deep {
-            #[derive(Clone, Copy, PartialEq, Eq, Hash, crate::codegen::prost::Message)]
-            #[prost(prost_path = "crate::codegen::prost")]
+            #[derive(
+                Clone,
+                Copy,
+                PartialEq,
+                Eq,
+                Hash,
+                ::micro_rpc::codegen::prost::Message
+            )]
+            #[prost(prost_path = "::micro_rpc::codegen::prost")]
             pub struct Deepest {
                 #[prost(uint64, tag = "1")]
                 pub depth: u64,
@@ -177,8 +184,8 @@ pub mod lists {
         }
     }
 }
-#[derive(Clone, PartialEq, crate::codegen::prost::Message)]
-#[prost(prost_path = "crate::codegen::prost")]
+#[derive(Clone, PartialEq, ::micro_rpc::codegen::prost::Message)]
+#[prost(prost_path = "::micro_rpc::codegen::prost")]
 #[allow(
     missing_docs,
     missing_debug_implementations,
@@ -194,9 +201,9 @@ pub mod lists {
 )]
 pub struct Choices {
     #[prost(string, tag = "1")]
-    pub before: crate::codegen::prost::alloc::string::String,
+    pub before: ::micro_rpc::codegen::prost::alloc::string::String,
     #[prost(string, tag = "7")]
-    pub after: crate::codegen::prost::alloc::string::String,
+    pub after: ::micro_rpc::codegen::prost::alloc::string::String,
     #[prost(oneof = "choices::Choice", tags = "2, 3, 4, 5, 6, 9")]
     pub choice: ::core::option::Option<choices::Choice>,
     #[prost(oneof = "choices::Second", tags = "8")]
@@ -217,11 +224,11 @@ pub struct Choices {
     rustdoc::all
 )]
 pub mod choices {
-    #[derive(Clone, PartialEq, crate::codegen::prost::Oneof)]
-    #[prost(prost_path = "crate::codegen::prost")]
+    #[derive(Clone, PartialEq, ::micro_rpc::codegen::prost::Oneof)]
+    #[prost(prost_path = "::micro_rpc::codegen::prost")]
     pub enum Choice {
         #[prost(string, tag = "2")]
-        Text(crate::codegen::prost::alloc::string::String),
+        Text(::micro_rpc::codegen::prost::alloc::string::String),
         #[prost(int64, tag = "3")]
         Wide(i64),
         #[prost(message, tag = "4")]
@@ -229,23 +236,23 @@ pub mod choices {
         #[prost(enumeration = "super::Colour", tag = "5")]
         Colour(i32),
         #[prost(bytes, tag = "6")]
-        Blob(crate::codegen::prost::alloc::vec::Vec<u8>),
+        Blob(::micro_rpc::codegen::prost::alloc::vec::Vec<u8>),
         #[prost(
-            enumeration = "crate::codegen::core::codec::well_known::NullValue",
+            enumeration = "::micro_rpc::codegen::core::codec::well_known::NullValue",
             tag = "9"
         )]
         Nothing(i32),
     }
-    #[derive(Clone, Copy, PartialEq, Eq, Hash, crate::codegen::prost::Oneof)]
-    #[prost(prost_path = "crate::codegen::prost")]
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::micro_rpc::codegen::prost::Oneof)]
+    #[prost(prost_path = "::micro_rpc::codegen::prost")]
     pub enum Second {
         #[prost(bool, tag = "8")]
         Yes(bool),
     }
 }
 /// A oneof that is called as a nested type.
-#[derive(Clone, PartialEq, Eq, Hash, crate::codegen::prost::Message)]
-#[prost(prost_path = "crate::codegen::prost")]
+#[derive(Clone, PartialEq, Eq, Hash, ::micro_rpc::codegen::prost::Message)]
+#[prost(prost_path = "::micro_rpc::codegen::prost")]
 #[allow(
     missing_docs,
     missing_debug_implementations,
@@ -278,21 +285,21 @@ pub struct Clash {
     rustdoc::all
 )]
 pub mod clash {
-    #[derive(Clone, Copy, PartialEq, Eq, Hash, crate::codegen::prost::Message)]
-    #[prost(prost_path = "crate::codegen::prost")]
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::micro_rpc::codegen::prost::Message)]
+    #[prost(prost_path = "::micro_rpc::codegen::prost")]
     pub struct Kind {}
-    #[derive(Clone, PartialEq, Eq, Hash, crate::codegen::prost::Oneof)]
-    #[prost(prost_path = "crate::codegen::prost")]
+    #[derive(Clone, PartialEq, Eq, Hash, ::micro_rpc::codegen::prost::Oneof)]
+    #[prost(prost_path = "::micro_rpc::codegen::prost")]
     pub enum KindOneOf {
         #[prost(message, tag = "1")]
         A(Kind),
         #[prost(string, tag = "2")]
-        B(crate::codegen::prost::alloc::string::String),
+        B(::micro_rpc::codegen::prost::alloc::string::String),
     }
 }
 /// Words that Rust keeps for itself.
-#[derive(Clone, PartialEq, Eq, Hash, crate::codegen::prost::Message)]
-#[prost(prost_path = "crate::codegen::prost")]
+#[derive(Clone, PartialEq, Eq, Hash, ::micro_rpc::codegen::prost::Message)]
+#[prost(prost_path = "::micro_rpc::codegen::prost")]
 #[allow(
     missing_docs,
     missing_debug_implementations,
@@ -308,13 +315,13 @@ pub mod clash {
 )]
 pub struct Type {
     #[prost(string, tag = "1")]
-    pub r#type: crate::codegen::prost::alloc::string::String,
+    pub r#type: ::micro_rpc::codegen::prost::alloc::string::String,
     #[prost(string, tag = "2")]
-    pub self_: crate::codegen::prost::alloc::string::String,
+    pub self_: ::micro_rpc::codegen::prost::alloc::string::String,
     #[prost(string, tag = "3")]
-    pub r#async: crate::codegen::prost::alloc::string::String,
+    pub r#async: ::micro_rpc::codegen::prost::alloc::string::String,
     #[prost(string, tag = "4")]
-    pub r#fn: crate::codegen::prost::alloc::string::String,
+    pub r#fn: ::micro_rpc::codegen::prost::alloc::string::String,
     #[prost(message, optional, tag = "5")]
     pub r#match: ::core::option::Option<r#type::Match>,
     #[prost(oneof = "r#type::In", tags = "6, 7")]
@@ -335,24 +342,24 @@ pub struct Type {
     rustdoc::all
 )]
 pub mod r#type {
-    #[derive(Clone, PartialEq, Eq, Hash, crate::codegen::prost::Message)]
-    #[prost(prost_path = "crate::codegen::prost")]
+    #[derive(Clone, PartialEq, Eq, Hash, ::micro_rpc::codegen::prost::Message)]
+    #[prost(prost_path = "::micro_rpc::codegen::prost")]
     pub struct Match {
         #[prost(string, tag = "1")]
-        pub r#where: crate::codegen::prost::alloc::string::String,
+        pub r#where: ::micro_rpc::codegen::prost::alloc::string::String,
     }
-    #[derive(Clone, PartialEq, Eq, Hash, crate::codegen::prost::Oneof)]
-    #[prost(prost_path = "crate::codegen::prost")]
+    #[derive(Clone, PartialEq, Eq, Hash, ::micro_rpc::codegen::prost::Oneof)]
+    #[prost(prost_path = "::micro_rpc::codegen::prost")]
     pub enum In {
         #[prost(string, tag = "6")]
-        As(crate::codegen::prost::alloc::string::String),
+        As(::micro_rpc::codegen::prost::alloc::string::String),
         #[prost(string, tag = "7")]
-        Crate(crate::codegen::prost::alloc::string::String),
+        Crate(::micro_rpc::codegen::prost::alloc::string::String),
     }
 }
 /// Names of the standard library.
-#[derive(Clone, PartialEq, Eq, Hash, crate::codegen::prost::Message)]
-#[prost(prost_path = "crate::codegen::prost")]
+#[derive(Clone, PartialEq, Eq, Hash, ::micro_rpc::codegen::prost::Message)]
+#[prost(prost_path = "::micro_rpc::codegen::prost")]
 #[allow(
     missing_docs,
     missing_debug_implementations,
@@ -368,10 +375,10 @@ pub mod r#type {
 )]
 pub struct Option {
     #[prost(string, tag = "1")]
-    pub some: crate::codegen::prost::alloc::string::String,
+    pub some: ::micro_rpc::codegen::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, crate::codegen::prost::Message)]
-#[prost(prost_path = "crate::codegen::prost")]
+#[derive(Clone, PartialEq, Eq, Hash, ::micro_rpc::codegen::prost::Message)]
+#[prost(prost_path = "::micro_rpc::codegen::prost")]
 #[allow(
     missing_docs,
     missing_debug_implementations,
@@ -391,8 +398,8 @@ pub struct Result {
     #[prost(message, optional, tag = "2")]
     pub vec: ::core::option::Option<Vec>,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, crate::codegen::prost::Message)]
-#[prost(prost_path = "crate::codegen::prost")]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::micro_rpc::codegen::prost::Message)]
+#[prost(prost_path = "::micro_rpc::codegen::prost")]
 #[allow(
     missing_docs,
     missing_debug_implementations,
@@ -407,8 +414,8 @@ pub struct Result {
     rustdoc::all
 )]
 pub struct Vec {}
-#[derive(Clone, PartialEq, Eq, Hash, crate::codegen::prost::Message)]
-#[prost(prost_path = "crate::codegen::prost")]
+#[derive(Clone, PartialEq, Eq, Hash, ::micro_rpc::codegen::prost::Message)]
+#[prost(prost_path = "::micro_rpc::codegen::prost")]
 #[allow(
     missing_docs,
     missing_debug_implementations,
@@ -424,10 +431,10 @@ pub struct Vec {}
 )]
 pub struct String {
     #[prost(string, tag = "1")]
-    pub string: crate::codegen::prost::alloc::string::String,
+    pub string: ::micro_rpc::codegen::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, crate::codegen::prost::Message)]
-#[prost(prost_path = "crate::codegen::prost")]
+#[derive(Clone, PartialEq, ::micro_rpc::codegen::prost::Message)]
+#[prost(prost_path = "::micro_rpc::codegen::prost")]
 #[allow(
     missing_docs,
     missing_debug_implementations,
@@ -444,58 +451,66 @@ pub struct String {
 pub struct WellKnown {
     #[prost(message, optional, tag = "1")]
     pub timestamp: ::core::option::Option<
-        crate::codegen::core::codec::well_known::Timestamp,
+        ::micro_rpc::codegen::core::codec::well_known::Timestamp,
     >,
     #[prost(message, optional, tag = "2")]
     pub duration: ::core::option::Option<
-        crate::codegen::core::codec::well_known::Duration,
+        ::micro_rpc::codegen::core::codec::well_known::Duration,
     >,
     #[prost(message, optional, tag = "3")]
-    pub empty: ::core::option::Option<crate::codegen::core::codec::well_known::Empty>,
+    pub empty: ::core::option::Option<
+        ::micro_rpc::codegen::core::codec::well_known::Empty,
+    >,
     #[prost(message, optional, tag = "4")]
     pub r#struct: ::core::option::Option<
-        crate::codegen::core::codec::well_known::Struct,
+        ::micro_rpc::codegen::core::codec::well_known::Struct,
     >,
     #[prost(message, optional, tag = "5")]
-    pub value: ::core::option::Option<crate::codegen::core::codec::well_known::Value>,
+    pub value: ::core::option::Option<
+        ::micro_rpc::codegen::core::codec::well_known::Value,
+    >,
     #[prost(message, optional, tag = "6")]
-    pub list: ::core::option::Option<crate::codegen::core::codec::well_known::ListValue>,
+    pub list: ::core::option::Option<
+        ::micro_rpc::codegen::core::codec::well_known::ListValue,
+    >,
     #[prost(message, optional, tag = "7")]
-    pub any: ::core::option::Option<crate::codegen::core::codec::well_known::Any>,
+    pub any: ::core::option::Option<::micro_rpc::codegen::core::codec::well_known::Any>,
     #[prost(message, optional, tag = "8")]
-    pub mask: ::core::option::Option<crate::codegen::core::codec::well_known::FieldMask>,
+    pub mask: ::core::option::Option<
+        ::micro_rpc::codegen::core::codec::well_known::FieldMask,
+    >,
     #[prost(message, optional, tag = "9")]
     pub wide: ::core::option::Option<
-        crate::codegen::core::codec::well_known::Int64Value,
+        ::micro_rpc::codegen::core::codec::well_known::Int64Value,
     >,
     #[prost(message, optional, tag = "10")]
     pub text: ::core::option::Option<
-        crate::codegen::core::codec::well_known::StringValue,
+        ::micro_rpc::codegen::core::codec::well_known::StringValue,
     >,
     #[prost(message, optional, tag = "11")]
     pub blob: ::core::option::Option<
-        crate::codegen::core::codec::well_known::BytesValue,
+        ::micro_rpc::codegen::core::codec::well_known::BytesValue,
     >,
     #[prost(message, optional, tag = "12")]
     pub truth: ::core::option::Option<
-        crate::codegen::core::codec::well_known::BoolValue,
+        ::micro_rpc::codegen::core::codec::well_known::BoolValue,
     >,
     #[prost(message, optional, tag = "13")]
     pub double: ::core::option::Option<
-        crate::codegen::core::codec::well_known::DoubleValue,
+        ::micro_rpc::codegen::core::codec::well_known::DoubleValue,
     >,
     #[prost(message, repeated, tag = "14")]
-    pub values: crate::codegen::prost::alloc::vec::Vec<
-        crate::codegen::core::codec::well_known::Value,
+    pub values: ::micro_rpc::codegen::prost::alloc::vec::Vec<
+        ::micro_rpc::codegen::core::codec::well_known::Value,
     >,
     #[prost(
-        enumeration = "crate::codegen::core::codec::well_known::NullValue",
+        enumeration = "::micro_rpc::codegen::core::codec::well_known::NullValue",
         tag = "15"
     )]
     pub null: i32,
 }
-#[derive(Clone, PartialEq, crate::codegen::prost::Message)]
-#[prost(prost_path = "crate::codegen::prost")]
+#[derive(Clone, PartialEq, ::micro_rpc::codegen::prost::Message)]
+#[prost(prost_path = "::micro_rpc::codegen::prost")]
 #[allow(
     missing_docs,
     missing_debug_implementations,
@@ -515,7 +530,7 @@ pub struct Abroad {
     #[prost(enumeration = "super::money::Currency", tag = "2")]
     pub currency: i32,
     #[prost(message, repeated, tag = "3")]
-    pub prices: crate::codegen::prost::alloc::vec::Vec<super::money::Money>,
+    pub prices: ::micro_rpc::codegen::prost::alloc::vec::Vec<super::money::Money>,
     #[prost(message, optional, tag = "4")]
     pub part: ::core::option::Option<super::money::money::Part>,
 }
@@ -529,9 +544,9 @@ pub struct Abroad {
     Hash,
     PartialOrd,
     Ord,
-    crate::codegen::prost::Enumeration
+    ::micro_rpc::codegen::prost::Enumeration
 )]
-#[prost(prost_path = "crate::codegen::prost")]
+#[prost(prost_path = "::micro_rpc::codegen::prost")]
 #[repr(i32)]
 #[allow(
     missing_docs,
@@ -600,9 +615,11 @@ impl Colour {
     rustdoc::all
 )]
 const _: () = {
-    use crate::codegen::{bytes as __bytes, core as __core, serde as __serde};
-    use crate::codegen::core::codec::{json::message as __json, message as __message};
-    use crate::codegen::core::registry::Value as __Value;
+    use ::micro_rpc::codegen::{bytes as __bytes, core as __core, serde as __serde};
+    use ::micro_rpc::codegen::core::codec::{
+        json::message as __json, message as __message,
+    };
+    use ::micro_rpc::codegen::core::registry::Value as __Value;
     impl __serde::Serialize for Scalars {
         fn serialize<__S: __serde::Serializer>(
             &self,
@@ -859,20 +876,26 @@ const _: () = {
     impl __message::Shape for Scalars {
         const NAME: &'static str = "Scalars";
         fn fields(__depth: usize) -> ::std::vec::Vec<__Value> {
-            ::std::vec![
-                __Value::new("double_value", "float64"), __Value::new("float_value",
-                "float32"), __Value::new("int32_value", "int32"),
-                __Value::new("int64_value", "int64"), __Value::new("uint32_value",
-                "uint32"), __Value::new("uint64_value", "uint64"),
-                __Value::new("sint32_value", "int32"), __Value::new("sint64_value",
-                "int64"), __Value::new("fixed32_value", "uint32"),
-                __Value::new("fixed64_value", "uint64"), __Value::new("sfixed32_value",
-                "int32"), __Value::new("sfixed64_value", "int64"),
-                __Value::new("bool_value", "bool"), __Value::new("string_value",
-                "string"), __Value::new("bytes_value", "bytes"),
-                __Value::new("colour_value", "Colour"), __Value::new("renamed",
-                "string"), __Value::new("old", "string"),
-            ]
+            ::std::vec::Vec::from([
+                __Value::new("double_value", "float64"),
+                __Value::new("float_value", "float32"),
+                __Value::new("int32_value", "int32"),
+                __Value::new("int64_value", "int64"),
+                __Value::new("uint32_value", "uint32"),
+                __Value::new("uint64_value", "uint64"),
+                __Value::new("sint32_value", "int32"),
+                __Value::new("sint64_value", "int64"),
+                __Value::new("fixed32_value", "uint32"),
+                __Value::new("fixed64_value", "uint64"),
+                __Value::new("sfixed32_value", "int32"),
+                __Value::new("sfixed64_value", "int64"),
+                __Value::new("bool_value", "bool"),
+                __Value::new("string_value", "string"),
+                __Value::new("bytes_value", "bytes"),
+                __Value::new("colour_value", "Colour"),
+                __Value::new("renamed", "string"),
+                __Value::new("old", "string"),
+            ])
         }
     }
     impl __core::codec::Payload for Scalars {
@@ -997,12 +1020,14 @@ const _: () = {
     impl __message::Shape for Optionals {
         const NAME: &'static str = "Optionals";
         fn fields(__depth: usize) -> ::std::vec::Vec<__Value> {
-            ::std::vec![
-                __Value::new("number", "int32"), __Value::new("wide", "int64"),
-                __Value::new("text", "string"), __Value::new("blob", "bytes"),
-                __Value::new("colour", "Colour"), __message::nested::< Scalars >
-                ("message", "", __depth),
-            ]
+            ::std::vec::Vec::from([
+                __Value::new("number", "int32"),
+                __Value::new("wide", "int64"),
+                __Value::new("text", "string"),
+                __Value::new("blob", "bytes"),
+                __Value::new("colour", "Colour"),
+                __message::nested::<Scalars>("message", "", __depth),
+            ])
         }
     }
     impl __core::codec::Payload for Optionals {
@@ -1178,13 +1203,17 @@ const _: () = {
     impl __message::Shape for Lists {
         const NAME: &'static str = "Lists";
         fn fields(__depth: usize) -> ::std::vec::Vec<__Value> {
-            ::std::vec![
-                __Value::new("wides", "[]int64"), __Value::new("texts", "[]string"),
-                __Value::new("blobs", "[]bytes"), __Value::new("colours", "[]Colour"),
-                __message::nested::< lists::Inner > ("inners", "[]", __depth),
-                __Value::new("by_text", ""), __Value::new("by_wide", ""),
-                __Value::new("by_truth", ""), __Value::new("by_number", ""),
-            ]
+            ::std::vec::Vec::from([
+                __Value::new("wides", "[]int64"),
+                __Value::new("texts", "[]string"),
+                __Value::new("blobs", "[]bytes"),
+                __Value::new("colours", "[]Colour"),
+                __message::nested::<lists::Inner>("inners", "[]", __depth),
+                __Value::new("by_text", ""),
+                __Value::new("by_wide", ""),
+                __Value::new("by_truth", ""),
+                __Value::new("by_number", ""),
+            ])
         }
     }
     impl __core::codec::Payload for Lists {
@@ -1266,11 +1295,11 @@ const _: () = {
     impl __message::Shape for lists::Inner {
         const NAME: &'static str = "Lists_Inner";
         fn fields(__depth: usize) -> ::std::vec::Vec<__Value> {
-            ::std::vec![
-                __Value::new("name", "string"), __message::nested::< lists::Inner >
-                ("next", "", __depth), __message::nested::< lists::inner::deep::Deepest >
-                ("deepest", "", __depth),
-            ]
+            ::std::vec::Vec::from([
+                __Value::new("name", "string"),
+                __message::nested::<lists::Inner>("next", "", __depth),
+                __message::nested::<lists::inner::deep::Deepest>("deepest", "", __depth),
+            ])
         }
     }
     impl __core::codec::Payload for lists::Inner {
@@ -1328,7 +1357,7 @@ const _: () = {
     impl __message::Shape for lists::inner::Deep {
         const NAME: &'static str = "Lists_Inner_Deep";
         fn fields(__depth: usize) -> ::std::vec::Vec<__Value> {
-            ::std::vec![]
+            ::std::vec::Vec::from([])
         }
     }
     impl __core::codec::Payload for lists::inner::Deep {
@@ -1394,7 +1423,7 @@ const _: () = {
     impl __message::Shape for lists::inner::deep::Deepest {
         const NAME: &'static str = "Lists_Inner_Deep_Deepest";
         fn fields(__depth: usize) -> ::std::vec::Vec<__Value> {
-            ::std::vec![__Value::new("depth", "uint64"),]
+            ::std::vec::Vec::from([__Value::new("depth", "uint64")])
         }
     }
     impl __core::codec::Payload for lists::inner::deep::Deepest {
@@ -1557,13 +1586,17 @@ const _: () = {
     impl __message::Shape for Choices {
         const NAME: &'static str = "Choices";
         fn fields(__depth: usize) -> ::std::vec::Vec<__Value> {
-            ::std::vec![
-                __Value::new("before", "string"), __Value::new("text", "string"),
-                __Value::new("wide", "int64"), __message::nested::< lists::Inner >
-                ("inner", "", __depth), __Value::new("colour", "Colour"),
-                __Value::new("blob", "bytes"), __Value::new("nothing", "NullValue"),
-                __Value::new("after", "string"), __Value::new("yes", "bool"),
-            ]
+            ::std::vec::Vec::from([
+                __Value::new("before", "string"),
+                __Value::new("text", "string"),
+                __Value::new("wide", "int64"),
+                __message::nested::<lists::Inner>("inner", "", __depth),
+                __Value::new("colour", "Colour"),
+                __Value::new("blob", "bytes"),
+                __Value::new("nothing", "NullValue"),
+                __Value::new("after", "string"),
+                __Value::new("yes", "bool"),
+            ])
         }
     }
     impl __core::codec::Payload for Choices {
@@ -1646,10 +1679,10 @@ const _: () = {
     impl __message::Shape for Clash {
         const NAME: &'static str = "Clash";
         fn fields(__depth: usize) -> ::std::vec::Vec<__Value> {
-            ::std::vec![
-                __message::nested::< clash::Kind > ("a", "", __depth), __Value::new("b",
-                "string"),
-            ]
+            ::std::vec::Vec::from([
+                __message::nested::<clash::Kind>("a", "", __depth),
+                __Value::new("b", "string"),
+            ])
         }
     }
     impl __core::codec::Payload for Clash {
@@ -1707,7 +1740,7 @@ const _: () = {
     impl __message::Shape for clash::Kind {
         const NAME: &'static str = "Clash_Kind";
         fn fields(__depth: usize) -> ::std::vec::Vec<__Value> {
-            ::std::vec![]
+            ::std::vec::Vec::from([])
         }
     }
     impl __core::codec::Payload for clash::Kind {
@@ -1826,12 +1859,15 @@ const _: () = {
     impl __message::Shape for Type {
         const NAME: &'static str = "Type";
         fn fields(__depth: usize) -> ::std::vec::Vec<__Value> {
-            ::std::vec![
-                __Value::new("type", "string"), __Value::new("self", "string"),
-                __Value::new("async", "string"), __Value::new("fn", "string"),
-                __message::nested::< r#type::Match > ("match", "", __depth),
-                __Value::new("as", "string"), __Value::new("crate", "string"),
-            ]
+            ::std::vec::Vec::from([
+                __Value::new("type", "string"),
+                __Value::new("self", "string"),
+                __Value::new("async", "string"),
+                __Value::new("fn", "string"),
+                __message::nested::<r#type::Match>("match", "", __depth),
+                __Value::new("as", "string"),
+                __Value::new("crate", "string"),
+            ])
         }
     }
     impl __core::codec::Payload for Type {
@@ -1897,7 +1933,7 @@ const _: () = {
     impl __message::Shape for r#type::Match {
         const NAME: &'static str = "Type_Match";
         fn fields(__depth: usize) -> ::std::vec::Vec<__Value> {
-            ::std::vec![__Value::new("where", "string"),]
+            ::std::vec::Vec::from([__Value::new("where", "string")])
         }
     }
     impl __core::codec::Payload for r#type::Match {
@@ -1959,7 +1995,7 @@ const _: () = {
     impl __message::Shape for Option {
         const NAME: &'static str = "Option";
         fn fields(__depth: usize) -> ::std::vec::Vec<__Value> {
-            ::std::vec![__Value::new("some", "string"),]
+            ::std::vec::Vec::from([__Value::new("some", "string")])
         }
     }
     impl __core::codec::Payload for Option {
@@ -2033,10 +2069,10 @@ const _: () = {
     impl __message::Shape for Result {
         const NAME: &'static str = "Result";
         fn fields(__depth: usize) -> ::std::vec::Vec<__Value> {
-            ::std::vec![
-                __message::nested::< Option > ("option", "", __depth),
-                __message::nested::< Vec > ("vec", "", __depth),
-            ]
+            ::std::vec::Vec::from([
+                __message::nested::<Option>("option", "", __depth),
+                __message::nested::<Vec>("vec", "", __depth),
+            ])
         }
     }
     impl __core::codec::Payload for Result {
@@ -2094,7 +2130,7 @@ const _: () = {
     impl __message::Shape for Vec {
         const NAME: &'static str = "Vec";
         fn fields(__depth: usize) -> ::std::vec::Vec<__Value> {
-            ::std::vec![]
+            ::std::vec::Vec::from([])
         }
     }
     impl __core::codec::Payload for Vec {
@@ -2156,7 +2192,7 @@ const _: () = {
     impl __message::Shape for String {
         const NAME: &'static str = "String";
         fn fields(__depth: usize) -> ::std::vec::Vec<__Value> {
-            ::std::vec![__Value::new("string", "string"),]
+            ::std::vec::Vec::from([__Value::new("string", "string")])
         }
     }
     impl __core::codec::Payload for String {
@@ -2366,31 +2402,51 @@ const _: () = {
     impl __message::Shape for WellKnown {
         const NAME: &'static str = "WellKnown";
         fn fields(__depth: usize) -> ::std::vec::Vec<__Value> {
-            ::std::vec![
-                __message::nested::< crate ::codegen::core::codec::well_known::Timestamp
-                > ("timestamp", "", __depth), __message::nested::< crate
-                ::codegen::core::codec::well_known::Duration > ("duration", "", __depth),
-                __message::nested::< crate ::codegen::core::codec::well_known::Empty >
-                ("empty", "", __depth), __message::nested::< crate
-                ::codegen::core::codec::well_known::Struct > ("struct", "", __depth),
-                __message::nested::< crate ::codegen::core::codec::well_known::Value >
-                ("value", "", __depth), __message::nested::< crate
-                ::codegen::core::codec::well_known::ListValue > ("list", "", __depth),
-                __message::nested::< crate ::codegen::core::codec::well_known::Any >
-                ("any", "", __depth), __message::nested::< crate
-                ::codegen::core::codec::well_known::FieldMask > ("mask", "", __depth),
-                __message::nested::< crate ::codegen::core::codec::well_known::Int64Value
-                > ("wide", "", __depth), __message::nested::< crate
-                ::codegen::core::codec::well_known::StringValue > ("text", "", __depth),
-                __message::nested::< crate ::codegen::core::codec::well_known::BytesValue
-                > ("blob", "", __depth), __message::nested::< crate
-                ::codegen::core::codec::well_known::BoolValue > ("truth", "", __depth),
-                __message::nested::< crate
-                ::codegen::core::codec::well_known::DoubleValue > ("double", "",
-                __depth), __message::nested::< crate
-                ::codegen::core::codec::well_known::Value > ("values", "[]", __depth),
+            ::std::vec::Vec::from([
+                __message::nested::<
+                    ::micro_rpc::codegen::core::codec::well_known::Timestamp,
+                >("timestamp", "", __depth),
+                __message::nested::<
+                    ::micro_rpc::codegen::core::codec::well_known::Duration,
+                >("duration", "", __depth),
+                __message::nested::<
+                    ::micro_rpc::codegen::core::codec::well_known::Empty,
+                >("empty", "", __depth),
+                __message::nested::<
+                    ::micro_rpc::codegen::core::codec::well_known::Struct,
+                >("struct", "", __depth),
+                __message::nested::<
+                    ::micro_rpc::codegen::core::codec::well_known::Value,
+                >("value", "", __depth),
+                __message::nested::<
+                    ::micro_rpc::codegen::core::codec::well_known::ListValue,
+                >("list", "", __depth),
+                __message::nested::<
+                    ::micro_rpc::codegen::core::codec::well_known::Any,
+                >("any", "", __depth),
+                __message::nested::<
+                    ::micro_rpc::codegen::core::codec::well_known::FieldMask,
+                >("mask", "", __depth),
+                __message::nested::<
+                    ::micro_rpc::codegen::core::codec::well_known::Int64Value,
+                >("wide", "", __depth),
+                __message::nested::<
+                    ::micro_rpc::codegen::core::codec::well_known::StringValue,
+                >("text", "", __depth),
+                __message::nested::<
+                    ::micro_rpc::codegen::core::codec::well_known::BytesValue,
+                >("blob", "", __depth),
+                __message::nested::<
+                    ::micro_rpc::codegen::core::codec::well_known::BoolValue,
+                >("truth", "", __depth),
+                __message::nested::<
+                    ::micro_rpc::codegen::core::codec::well_known::DoubleValue,
+                >("double", "", __depth),
+                __message::nested::<
+                    ::micro_rpc::codegen::core::codec::well_known::Value,
+                >("values", "[]", __depth),
                 __Value::new("null", "NullValue"),
-            ]
+            ])
         }
     }
     impl __core::codec::Payload for WellKnown {
@@ -2488,12 +2544,12 @@ const _: () = {
     impl __message::Shape for Abroad {
         const NAME: &'static str = "Abroad";
         fn fields(__depth: usize) -> ::std::vec::Vec<__Value> {
-            ::std::vec![
-                __message::nested::< super::money::Money > ("price", "", __depth),
-                __Value::new("currency", "Currency"), __message::nested::<
-                super::money::Money > ("prices", "[]", __depth), __message::nested::<
-                super::money::money::Part > ("part", "", __depth),
-            ]
+            ::std::vec::Vec::from([
+                __message::nested::<super::money::Money>("price", "", __depth),
+                __Value::new("currency", "Currency"),
+                __message::nested::<super::money::Money>("prices", "[]", __depth),
+                __message::nested::<super::money::money::Part>("part", "", __depth),
+            ])
         }
     }
     impl __core::codec::Payload for Abroad {
