@@ -12,7 +12,7 @@ const RUN: Duration = Duration::from_secs(60 * 60);
 pub(crate) fn run(names: &[String]) -> Result<bool> {
     let workspace = Workspace::load()?;
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--release", "--package", "micro-bench"]).current_dir(&workspace.root);
+    cargo.args(["build", "--release", "--package", "micro-bench", "--package", "greeter"]).current_dir(&workspace.root);
     let status = command::run(&mut cargo, BUILD)?;
     if !status.success() {
         return Err(format!("the bench does not build: {status}"));

@@ -23,7 +23,8 @@ cargo xtask test [-- ARGS]       every test, doc test and example; with ARGS onl
 cargo xtask examples [NAME]…     runs the examples and checks what they print
 cargo xtask features [--check]   writes docs/features.md from the tests' tags, or says whether it is up to date
 cargo xtask bench [NAME]…        measures, each row beside its peer, into docs/bench; exits 1 where a ratio is missed
-cargo xtask tool NAME            makes sure that cargo-nextest or cargo-deny is there and prints its path";
+cargo xtask fetch NAME           makes sure that cargo-nextest, cargo-deny, flights (data) or go-peer (interop) is there
+                                 and prints its path";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
         "examples" => examples::run(rest),
         "features" => features::run(rest),
         "bench" => bench::run(rest),
-        "tool" => tools::run(rest),
+        "fetch" => fetch(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
@@ -52,4 +53,16 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints the path of something that tests or checks need, once it is there.
+fn fetch(arguments: &[String]) -> Result<bool> {
+    let [name] = arguments else { return Err("which one?".to_owned()) };
+    let path = match name.as_str() {
+        "flights" => flights::ensure()?,
+        "go-peer" => peer::ensure(&workspace::Workspace::load()?)?.ok_or("this checkout has no interop")?,
+        tool => tools::ensure(tool)?,
+    };
+    println!("{}", path.display());
+    Ok(true)
 }

@@ -34,13 +34,6 @@ const TOOLS: &[Tool] = &[
     },
 ];
 
-/// `cargo xtask tool NAME`: prints the path.
-pub(crate) fn run(arguments: &[String]) -> Result<bool> {
-    let [name] = arguments else { return Err("which tool?".to_owned()) };
-    println!("{}", ensure(name)?.display());
-    Ok(true)
-}
-
 /// Where things are kept between runs: `MICRO_CACHE`, or `~/.cache/micro-rs`.
 pub(crate) fn cache() -> Result<PathBuf> {
     if let Some(folder) = std::env::var_os("MICRO_CACHE").filter(|folder| !folder.is_empty()) {

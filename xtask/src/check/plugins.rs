@@ -3,7 +3,7 @@
 /// Modules that a plugin's `src` must have, by the interface that its folder's name begins with.
 const MODULES: &[(&str, &[&str])] = &[
     ("broker", &["lib", "config", "broker", "publisher", "subscription", "convert", "error"]),
-    ("registry", &["lib", "config", "registry", "watch", "convert", "error"]),
+    ("registry", &["lib", "config", "registry", "watch"]),
 ];
 
 /// Every plugin folder that lacks one of its interface's files.
