@@ -65,7 +65,7 @@ pub fn subscriber(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
 /// # use micro_core::{Context, Result};
 /// # use micro_macros::{Payload, handler};
 /// # mod codegen { pub use micro_rpc::codegen::*; }
