@@ -7,7 +7,7 @@ mod fields;
 mod level;
 mod lines;
 mod ring;
-//mod spans;
+mod spans;
 
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::SubscriberExt;
@@ -15,6 +15,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 pub use level::{Format, Level};
 pub(crate) use ring::{Record, Records};
+pub(crate) use spans::{Direction, recent};
 
 /// Sets the process's `tracing` subscriber, unless one is set; tells whether it did.
 ///
@@ -29,10 +30,19 @@ pub(crate) use ring::{Record, Records};
 /// assert!(!init(Level::default(), Format::Text), "the first one stays");
 /// ```
 pub fn init(level: Level, format: Format) -> bool {
+    install(level, format, true)
+}
+
+/// Sets the subscriber; `spans` keeps calls for `Debug.Trace`.
+pub(crate) fn install(level: Level, format: Format, spans: bool) -> bool {
     if tracing::dispatcher::has_been_set() {
         return false;
     }
-    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer(level, format))).is_ok()
+    let lines = tracing_subscriber::registry().with(lines(level, format));
+    match spans {
+        true => tracing::subscriber::set_global_default(lines.with(keep_spans())).is_ok(),
+        false => tracing::subscriber::set_global_default(lines).is_ok(),
+    }
 }
 
 /// Returns what [`init`] sets, to be part of a subscriber of your own.
@@ -40,7 +50,19 @@ pub fn layer<S>(level: Level, format: Format) -> impl Layer<S>
 where
     S: tracing::Subscriber + for<'a> LookupSpan<'a>,
 {
-    let lines = lines::Lines::new(format).with_filter(level.into_targets());
+    lines(level, format).and_then(keep_spans())
+}
 
-    lines
+fn lines<S>(level: Level, format: Format) -> impl Layer<S>
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+{
+    lines::Lines::new(format).with_filter(level.into_targets())
+}
+
+fn keep_spans<S>() -> impl Layer<S>
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+{
+    spans::Spans.with_filter(spans::filter())
 }

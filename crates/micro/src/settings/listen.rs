@@ -1,6 +1,10 @@
 //! Addresses to listen on.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::fmt;
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
+
+use micro_core::{Error, Kind, Result};
 
 /// A host and one port or a range of them, tried in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,9 +27,27 @@ impl Listen {
         sound.then(|| Self { host: host.to_owned(), first, last })
     }
 
-    /// Returns the addresses to try, `host:port` each.
-    pub(crate) fn candidates(&self) -> impl Iterator<Item = String> {
-        (self.first..=self.last).map(|port| format!("{}:{port}", self.host))
+    /// Returns the address to listen on, `host:port`: of a range, that of the first free port.
+    pub(crate) fn address(&self) -> Result<String> {
+        let host = if self.host.is_empty() { "[::]" } else { &self.host };
+        let free = |port: &u16| match TcpListener::bind(format!("{host}:{port}")) {
+            Ok(_) => true,
+            // Whatever else is wrong, listening will say it better.
+            Err(error) => error.kind() != ErrorKind::AddrInUse,
+        };
+        let port = if self.first == self.last { Some(self.first) } else { (self.first..=self.last).find(free) };
+        port.map(|port| format!("{}:{port}", self.host)).ok_or_else(|| {
+            let text =
+                format!("every port of {self} is in use already; stop who has one, or give another --server_address");
+            Error::new(Kind::Unavailable, text).operation("service.start")
+        })
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.first)?;
+        if self.last > self.first { write!(f, "-{}", self.last) } else { Ok(()) }
     }
 }
 
@@ -95,12 +117,12 @@ mod tests {
 
     #[test]
     fn an_address_may_leave_the_host_out_or_name_a_range_of_ports() {
-        let all = |text| Listen::parse(text).map(|listen| listen.candidates().collect::<Vec<_>>());
-        assert_eq!(all(":0").unwrap(), [":0"]);
-        assert_eq!(all("[::1]:80").unwrap(), ["[::1]:80"]);
-        assert_eq!(all("h:8000-8002").unwrap(), ["h:8000", "h:8001", "h:8002"]);
+        let shown = |text| Listen::parse(text).map(|listen| listen.to_string());
+        for text in [":0", "[::1]:80", "h:8000-8002"] {
+            assert_eq!(shown(text).as_deref(), Some(text));
+        }
         for text in ["8088", "h:", "h:2-1", "::1:80", "h:70000", "h:0-5"] {
-            assert_eq!(all(text), None, "{text}");
+            assert_eq!(shown(text), None, "{text}");
         }
     }
 

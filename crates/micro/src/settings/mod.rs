@@ -55,6 +55,7 @@ pub(crate) struct Settings {
     pub(crate) drain: Duration,
     pub(crate) level: Level,
     pub(crate) format: Format,
+    pub(crate) tracing: bool,
     pub(crate) http_address: Option<String>,
     pub(crate) cores: Option<usize>,
     /// The folder of the embedded plugins.
@@ -167,13 +168,14 @@ impl Settings {
             selector_source: layers.source("selector"),
             request_timeout: duration("client_request_timeout", "5s")?,
             retries: layers.read("client_retries", "a number, as 3", |text| text.parse().ok())?.unwrap_or(1),
-            pool_size: pool_size.unwrap_or(1),
+            pool_size: pool_size.unwrap_or(4),
             pool_ttl: duration("client_pool_ttl", "1m")?,
             drain: duration("drain", "10s")?,
             level: layers
                 .read("log_level", "a level, as info, or info,micro_rpc=debug", Level::parse)?
                 .unwrap_or_default(),
             format: layers.read("log_format", "text or json", Format::parse)?.unwrap_or_default(),
+            tracing: layers.read("tracing", "on or off", switch)?.unwrap_or(true),
             http_address: layers.read("http_address", "HOST:PORT, as 127.0.0.1:9090", loopback_unless_said)?,
             cores,
             home: text("home"),
@@ -181,6 +183,15 @@ impl Settings {
             own: own.iter().filter_map(|flag| Some((flag.name.clone(), text(&flag.name)?))).collect(),
             shown: shown(layers, own),
         })
+    }
+}
+
+/// Reads `on` or `off`.
+fn switch(text: &str) -> Option<bool> {
+    match text {
+        "on" | "true" => Some(true),
+        "off" | "false" => Some(false),
+        _ => None,
     }
 }
 

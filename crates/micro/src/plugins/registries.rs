@@ -1,0 +1,67 @@
+//! The registries. The services of a process share one of each, and so its connections and its cache.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+
+use micro_core::Result;
+#[cfg(any(feature = "registry-embedded", feature = "registry-mdns"))]
+use micro_core::registry::RegistryOptions;
+use micro_core::registry::{Memory, Multi, Registry};
+
+use super::unknown::Known;
+use crate::settings::Choice;
+
+const KNOWN: Known = Known {
+    kind: "registry",
+    here: match (cfg!(feature = "registry-embedded"), cfg!(feature = "registry-mdns")) {
+        (true, true) => &["embedded", "mdns", "memory"],
+        (true, false) => &["embedded", "memory"],
+        (false, true) => &["mdns", "memory"],
+        (false, false) => &["memory"],
+    },
+    by_feature: match (cfg!(feature = "registry-embedded"), cfg!(feature = "registry-mdns")) {
+        (true, true) => &[],
+        (true, false) => &[("mdns", "registry-mdns")],
+        (false, true) => &[("embedded", "registry-embedded")],
+        (false, false) => &[("embedded", "registry-embedded"), ("mdns", "registry-mdns")],
+    },
+    go_micro: &["etcd", "consul", "nats", "kubernetes", "zookeeper", "eureka", "gossip", "cache", "proxy", "service"],
+};
+
+/// Makes the registry of the choices; does no I/O. The first of several is the one that must work.
+pub(crate) fn registry(choices: &[Choice], home: Option<&str>) -> Result<Arc<dyn Registry>> {
+    static MADE: OnceLock<Mutex<HashMap<String, Weak<dyn Registry>>>> = OnceLock::new();
+    let key = format!("{choices:?} {home:?}");
+    let mut made = MADE.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+    made.retain(|_, registry| registry.strong_count() > 0);
+    if let Some(registry) = made.get(&key).and_then(Weak::upgrade) {
+        return Ok(registry);
+    }
+    let mut all = choices.iter().map(|choice| one(choice, home)).collect::<Result<Vec<_>>>()?;
+    let registry = if all.len() == 1 { all.swap_remove(0) } else { Arc::new(Multi::new(all)) };
+    made.insert(key, Arc::downgrade(&registry));
+    Ok(registry)
+}
+
+fn one(choice: &Choice, home: Option<&str>) -> Result<Arc<dyn Registry>> {
+    let _ = home;
+    match choice.name.as_str() {
+        // One world a process, so that the services of a process find each other, also after all of them have stopped.
+        "memory" => {
+            static WORLD: OnceLock<Memory> = OnceLock::new();
+            Ok(Arc::new(WORLD.get_or_init(Memory::new).clone()))
+        }
+        #[cfg(feature = "registry-embedded")]
+        "embedded" => {
+            let address = super::in_home(&choice.address, home);
+            let options = RegistryOptions::new().address(address);
+            Ok(Arc::new(micro_registry_embedded::Embedded::with_options(options)?))
+        }
+        #[cfg(feature = "registry-mdns")]
+        "mdns" => {
+            let options = RegistryOptions::new().address(choice.address.clone());
+            Ok(Arc::new(micro_registry_mdns::Mdns::with_options(options)?))
+        }
+        other => Err(KNOWN.unknown(other)),
+    }
+}

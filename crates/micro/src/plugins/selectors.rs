@@ -1,0 +1,24 @@
+//! The strategies of choosing a node.
+
+use std::sync::Arc;
+
+use micro_core::Result;
+use micro_core::selector::{Random, RoundRobin, Selector};
+
+use super::unknown::Known;
+
+const KNOWN: Known = Known {
+    kind: "selector",
+    here: &["random", "roundrobin"],
+    by_feature: &[],
+    go_micro: &["dns", "router", "static", "registry"],
+};
+
+/// Makes the selector of a name.
+pub(crate) fn selector(name: &str) -> Result<Arc<dyn Selector>> {
+    match name {
+        "random" => Ok(Arc::new(Random)),
+        "roundrobin" => Ok(Arc::new(RoundRobin::default())),
+        other => Err(KNOWN.unknown(other)),
+    }
+}

@@ -1,0 +1,261 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use micro_core::broker::Broker;
+use micro_core::context::Propagation;
+use micro_core::registry::Registry;
+use micro_core::selector::Selector;
+use micro_core::{Kind, Result};
+use micro_event::Events;
+use micro_rpc::Client;
+
+use super::Service;
+use super::hooks::Hooks;
+use crate::plugins::{self, IntoPlugin, PluginSource};
+use crate::settings::{Args, Code, Flag, Settings, Source, Stop};
+
+/// Makes a [`Service`]. What it says is weaker than a file, the environment and flags.
+///
+/// # Examples
+///
+/// ```
+/// use micro::Service;
+/// use std::time::Duration;
+///
+/// let service = Service::builder("greeter")
+///     .version("1.2.0")
+///     .address("127.0.0.1:0")
+///     .metadata("zone", "a")
+///     .drain(Duration::from_secs(5))
+///     .registry("memory")
+///     .broker("memory")
+///     .args(false)
+///     .build()?;
+/// assert_eq!(service.version(), "1.2.0");
+/// # Ok::<(), micro::Error>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct ServiceBuilder {
+    name: String,
+    values: Vec<(&'static str, String)>,
+    metadata: BTreeMap<String, String>,
+    flags: Vec<Flag>,
+    args: Args,
+    broker: Option<Arc<dyn Broker>>,
+    registry: Option<Arc<dyn Registry>>,
+    selector: Option<Arc<dyn Selector>>,
+    propagated: Vec<String>,
+}
+
+impl ServiceBuilder {
+    pub(super) fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            values: Vec::new(),
+            metadata: BTreeMap::new(),
+            flags: Vec::new(),
+            args: Args::Process,
+            broker: None,
+            registry: None,
+            selector: None,
+            propagated: Vec::new(),
+        }
+    }
+
+    fn set(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.values.push((name, value.into()));
+        self
+    }
+
+    /// Sets the version, `latest` by default.
+    pub fn version(self, version: impl Into<String>) -> Self {
+        self.set("server_version", version)
+    }
+
+    /// Sets the last part of the node's id, a new uuid by default.
+    pub fn id(self, id: impl Into<String>) -> Self {
+        self.set("server_id", id)
+    }
+
+    /// Sets where to listen, `:0` (any free port on every address) by default.
+    pub fn address(self, address: impl Into<String>) -> Self {
+        self.set("server_address", address)
+    }
+
+    /// Sets the address to register, where it is not the one listened on.
+    pub fn advertise(self, address: impl Into<String>) -> Self {
+        self.set("server_advertise", address)
+    }
+
+    /// Adds a label of this node, for callers to choose by.
+    pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.metadata.insert(name.into(), value.into());
+        self
+    }
+
+    /// Sets how long a registration lives, 60 s by default, and how often it is refreshed, 30 s by default (zero: never).
+    pub fn register(self, ttl: Duration, interval: Duration) -> Self {
+        self.set("register_ttl", nanos(ttl)).set("register_interval", nanos(interval))
+    }
+
+    /// Sets the registry: a plugin, a shared one, or a name or address as `--registry` takes it.
+    pub fn registry<By>(mut self, registry: impl IntoPlugin<dyn Registry, By>) -> Self {
+        match registry.into_plugin() {
+            PluginSource::Named(text) => self.set("registry", text),
+            PluginSource::Value(plugin) => {
+                self.registry = Some(plugin);
+                self
+            }
+        }
+    }
+
+    /// Sets the broker: a plugin, a shared one, or a name or address as `--broker` takes it.
+    pub fn broker<By>(mut self, broker: impl IntoPlugin<dyn Broker, By>) -> Self {
+        match broker.into_plugin() {
+            PluginSource::Named(text) => self.set("broker", text),
+            PluginSource::Value(plugin) => {
+                self.broker = Some(plugin);
+                self
+            }
+        }
+    }
+
+    /// Sets how a node is chosen: a strategy, or a name as `--selector` takes it.
+    pub fn selector<By>(mut self, selector: impl IntoPlugin<dyn Selector, By>) -> Self {
+        match selector.into_plugin() {
+            PluginSource::Named(text) => self.set("selector", text),
+            PluginSource::Value(plugin) => {
+                self.selector = Some(plugin);
+                self
+            }
+        }
+    }
+
+    /// Sets the limit of a call, all its tries together, 5 s by default.
+    pub fn timeout(self, limit: Duration) -> Self {
+        self.set("client_request_timeout", nanos(limit))
+    }
+
+    /// Sets how many further tries a call has, 1 by default. Repeated is only what surely did not run, or is idempotent.
+    pub fn retries(self, retries: u32) -> Self {
+        self.set("client_retries", retries.to_string())
+    }
+
+    /// Lets a metadata name go on from a handled call or event to those made by its handler, as the trace ids do.
+    pub fn propagate(mut self, name: impl Into<String>) -> Self {
+        self.propagated.push(name.into());
+        self
+    }
+
+    /// Sets how long handlers may finish when the service stops, 10 s by default.
+    pub fn drain(self, limit: Duration) -> Self {
+        self.set("drain", nanos(limit))
+    }
+
+    /// Serves `/metrics`, `/live` and `/ready` over HTTP at this address; `:9090` is loopback only. Off by default.
+    pub fn http_address(self, address: impl Into<String>) -> Self {
+        self.set("http_address", address)
+    }
+
+    /// Sets the folder of the embedded plugins, `~/.micro` by default.
+    pub fn home(self, folder: impl AsRef<std::path::Path>) -> Self {
+        self.set("home", folder.as_ref().to_string_lossy())
+    }
+
+    /// Adds a flag of the program's own; [`Service::flag`] has its value.
+    pub fn flag(mut self, flag: Flag) -> Self {
+        self.flags.push(flag);
+        self
+    }
+
+    /// Sets where flags come from: `true`, the default, is the process's command line, `false` none; a list is itself.
+    ///
+    /// With the process's, `--help` and a bad setting end the process, with 0 and 2; else they are errors.
+    pub fn args(mut self, args: impl Into<Args>) -> Self {
+        self.args = args.into();
+        self
+    }
+
+    /// Reads file, environment and flags, and makes the service. Nothing is opened yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Config`] for a setting that cannot be, [`Kind::UnknownPlugin`] for a name that no plugin has. If the
+    /// command line is the process's, these are printed to stderr and the process exits with 2.
+    pub fn build(self) -> Result<Service> {
+        let (process, name) = (matches!(self.args, Args::Process), self.name.clone());
+        match self.try_build() {
+            Ok(service) => Ok(service),
+            Err(Stop::Help(text)) => {
+                #[expect(clippy::print_stdout, reason = "--help is the output of the program")]
+                {
+                    print!("{text}");
+                }
+                std::process::exit(0);
+            }
+            Err(Stop::Error(error)) if process && matches!(error.kind(), Kind::Config | Kind::UnknownPlugin) => {
+                eprintln!("{name}: {error}");
+                std::process::exit(2);
+            }
+            Err(Stop::Error(error)) => Err(error),
+        }
+    }
+
+    fn try_build(self) -> Result<Service, Stop> {
+        let code = Code { values: self.values, metadata: self.metadata, flags: self.flags, args: self.args };
+        let settings = Settings::read(&self.name, code, &|name| std::env::var(name).ok())?;
+        crate::logging::install(settings.level.clone(), settings.format, settings.tracing);
+        if settings.http_address.is_some() {
+            // Before the first client, server or event: they look up their counters once.
+            crate::probe::record_metrics();
+        }
+        if let Some(cores) = settings.cores {
+            micro_rpc::set_cores(cores)?;
+        }
+        let id = format!("{}-{}", settings.name, settings.id);
+        let home = settings.home.as_deref();
+        // A value in code is code's word: a file, a variable or a flag beats it.
+        let broker = match self.broker.filter(|_| settings.broker_source <= Source::Code) {
+            Some(broker) => broker,
+            None => plugins::broker(&settings.broker, home, &id)?,
+        };
+        let registry = match self.registry.filter(|_| settings.registry_source <= Source::Code) {
+            Some(registry) => registry,
+            None => plugins::registry(&settings.registries, home)?,
+        };
+        let selector = match self.selector.filter(|_| settings.selector_source <= Source::Code) {
+            Some(selector) => selector,
+            None => plugins::selector(&settings.selector)?,
+        };
+        let propagation = Propagation::new(self.propagated);
+        let client = Client::builder()
+            .name(settings.name.clone())
+            .registry(Arc::clone(&registry))
+            .selector(selector)
+            .timeout(settings.request_timeout)
+            .retries(settings.retries)
+            .pool(settings.pool_size)
+            .idle_timeout(settings.pool_ttl)
+            .propagation(propagation.clone())
+            .build();
+        let events =
+            Events::builder(Arc::clone(&broker)).service(settings.name.clone()).propagation(propagation).build();
+        Ok(Service {
+            id,
+            settings,
+            broker,
+            registry,
+            client,
+            events,
+            endpoints: Vec::new(),
+            subscribers: Vec::new(),
+            hooks: Hooks::default(),
+        })
+    }
+}
+
+fn nanos(duration: Duration) -> String {
+    format!("{}ns", duration.as_nanos())
+}

@@ -1,0 +1,83 @@
+//! The way up: hooks, listen, connect, subscribe, register, hooks.
+
+use std::sync::Arc;
+
+use micro_core::Result;
+use micro_rpc::{Server, ServerOptions};
+
+use super::Service;
+use super::broker_use::BrokerUse;
+use super::record::{Parts, record};
+use super::registration::Registration;
+use super::running::{Open, Running};
+use crate::debug::Debug;
+use crate::probe::{Probe, Ready};
+use crate::settings::advertised;
+
+/// Starts, or closes again what it had opened.
+pub(super) async fn start(service: Service) -> Result<Running> {
+    let Service { id, settings, broker, registry, client, events, endpoints, subscribers, mut hooks } = service;
+    hooks.before_start.run().await?;
+    tracing::info!("Starting [service] {}", settings.name);
+    tracing::debug!("Settings of {}: {}", settings.name, settings.shown.join(" "));
+
+    let ready = Arc::new(Ready::new(&settings.name));
+    let mut open = Open::new(settings.name.clone(), settings.drain, hooks);
+    let opened = async {
+        if let Some(address) = &settings.http_address {
+            open.probe = Some(Probe::serve(address, Arc::clone(&ready)).await?);
+        }
+        let debug = Debug::new(client.clone());
+        let options = ServerOptions::new(settings.name.as_str()).address(settings.listen.address()?);
+        let mut server = Server::new(options);
+        for handled in endpoints {
+            server.handle(handled);
+        }
+        server.handle(debug.endpoints());
+        debug.serving(server.stats());
+        let endpoints = server.records();
+        let server = server.start().await?;
+        let bound = server.address();
+        open.server = Some(server);
+        tracing::info!("Server [grpc] Listening on {bound}");
+
+        open.broker = Some(BrokerUse::begin(Arc::clone(&broker)).await?);
+        let mut topics = Vec::new();
+        for subscriber in subscribers {
+            let topic = subscriber.topic().to_string();
+            tracing::info!("Subscribing to topic: {topic}");
+            open.subscribed.push(events.subscribe(subscriber).await?);
+            topics.push(topic);
+        }
+
+        let record = record(Parts {
+            name: &settings.name,
+            version: &settings.version,
+            id: &id,
+            address: advertised(settings.advertise.as_deref(), bound),
+            metadata: &settings.metadata,
+            broker: broker.name(),
+            registry: registry.name(),
+            endpoints,
+            topics,
+        });
+        open.record = record.clone();
+        let (ttl, interval) = (settings.register_ttl, settings.register_interval);
+        let registered = ready.registered();
+        open.registration = Some(Registration::begin(registry, record, ttl, interval, registered).await);
+        ready.started();
+        open.hooks.after_start.run().await
+    }
+    .await;
+    match opened {
+        Ok(()) => Ok(Running::new(open, ready, client)),
+        Err(error) => {
+            ready.stopping();
+            // The first error is the one to tell; a failure to close is its consequence.
+            if let Err(error) = open.close().await {
+                tracing::debug!("closing after a failed start: {error}");
+            }
+            Err(error)
+        }
+    }
+}

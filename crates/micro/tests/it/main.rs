@@ -1,0 +1,12 @@
+//! What a program that uses the facade may rely on.
+
+mod debug;
+mod errors;
+mod lifecycle;
+mod probe;
+mod process;
+mod registration;
+mod setting;
+mod stop;
+mod support;
+mod together;

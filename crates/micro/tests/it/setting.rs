@@ -1,0 +1,59 @@
+use std::sync::Arc;
+
+use micro::broker::{Broker, Memory};
+use micro::{Flag, Service};
+
+use crate::support::{service, unique};
+
+// features: A2, A3
+#[tokio::test]
+async fn a_flag_on_the_command_line_beats_the_code() {
+    let name = unique("obedient");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let running = Service::builder(&name)
+        .address(taken.local_addr().unwrap().to_string())
+        .registry("memory")
+        .broker("memory")
+        .args(["--server_address", "127.0.0.1:0", "--server_metadata", "zone=b", "--server_id=9"])
+        .metadata("zone", "a")
+        .metadata("rack", "1")
+        .build()
+        .unwrap()
+        .start()
+        .await
+        .unwrap();
+    let node = &running.record().nodes[0];
+    assert_eq!((&*node.id, &*node.metadata["zone"], &*node.metadata["rack"]), (&*format!("{name}-9"), "b", "1"));
+    running.stop().await.unwrap();
+}
+
+// features: D18
+#[test]
+fn a_broker_named_by_a_flag_beats_one_given_in_code() {
+    let given: Arc<dyn Broker> = Arc::new(Memory::new());
+    let by_code = service(&unique("a")).broker(Arc::clone(&given)).build().unwrap();
+    assert!(Arc::ptr_eq(&by_code.broker(), &given));
+    let by_flag = Service::builder(&unique("a"))
+        .registry("memory")
+        .broker(Arc::clone(&given))
+        .args(["--broker", "memory"])
+        .build()
+        .unwrap();
+    assert!(!Arc::ptr_eq(&by_flag.broker(), &given));
+}
+
+#[test]
+fn a_program_has_flags_and_words_of_its_own() {
+    let service = Service::builder("shop")
+        .flag(Flag::new("limit", "Most orders at once").default("100"))
+        .flag(Flag::new("currency", "Of the prices"))
+        .registry("memory")
+        .broker("memory")
+        .args(["place", "--limit", "7", "apples"])
+        .build()
+        .unwrap();
+    assert_eq!((service.flag("limit"), service.flag("currency")), (Some("7"), None));
+    assert_eq!(service.args(), ["place", "apples"]);
+    let error = Service::builder("shop").flag(Flag::new("broker", "Mine")).args(false).build().unwrap_err();
+    assert!(error.to_string().contains("--broker is one of the framework's"), "{error}");
+}
