@@ -97,7 +97,9 @@ fn describe(context: &Context, request: &Request) -> Response {
         seen_metadata: context
             .metadata()
             .iter()
-            .map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), String::from_utf8_lossy(value).into_owned()))
+            .map(|(name, value)| {
+                (String::from_utf8_lossy(name).into_owned(), String::from_utf8_lossy(value).into_owned())
+            })
             .collect(),
         remaining_millis: context
             .remaining()

@@ -72,7 +72,8 @@ impl Peer {
 
     /// Waits for the next line; `None` if the process has closed its output.
     pub(crate) async fn line(&mut self) -> Option<Value> {
-        let line = timeout(LIMIT, self.lines.next_line()).await.expect("the Go peer says something").expect("it is read");
+        let line =
+            timeout(LIMIT, self.lines.next_line()).await.expect("the Go peer says something").expect("it is read");
         line.map(|line| serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line:?}")))
     }
 

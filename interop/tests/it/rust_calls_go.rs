@@ -23,6 +23,12 @@ async fn go() -> Go {
     Go { server, name, greeter }
 }
 
+impl Go {
+    fn address(&self) -> &str {
+        &self.server.address
+    }
+}
+
 fn named(name: &str) -> Request {
     Request { name: name.to_owned(), ..Request::default() }
 }
@@ -32,7 +38,7 @@ fn named(name: &str) -> Request {
 async fn a_unary_call_is_answered_and_carries_its_deadline() {
     let go = go().await;
     let response =
-        go.greeter.greet(&named("John")).address(&go.server.address).timeout(Duration::from_secs(50)).await.unwrap();
+        go.greeter.greet(&named("John")).address(go.address()).timeout(Duration::from_secs(50)).await.unwrap();
     assert_eq!((response.msg.as_str(), response.big_number), ("Hello John", u64::MAX));
     assert!((1..=50_000).contains(&response.remaining_millis), "{}", response.remaining_millis);
 }
@@ -40,8 +46,7 @@ async fn a_unary_call_is_answered_and_carries_its_deadline() {
 #[tokio::test]
 async fn metadata_arrives_under_the_names_go_handlers_look_up() {
     let go = go().await;
-    let response =
-        go.greeter.greet(&named("John")).address(&go.server.address).metadata("Tenant", "acme").await.unwrap();
+    let response = go.greeter.greet(&named("John")).address(go.address()).metadata("Tenant", "acme").await.unwrap();
     let seen = |name: &str| response.seen_metadata.get(name).map(String::as_str);
     assert_eq!(seen("Tenant"), Some("acme"), "{:?}", response.seen_metadata);
     assert_eq!(seen("Micro-From-Service"), Some("rust.client"), "{:?}", response.seen_metadata);
@@ -55,7 +60,7 @@ async fn errors_of_go_handlers_arrive_with_id_code_and_detail() {
         ("conflict", Kind::Conflict, 409, "<exists> & stays"),
         ("too-many", Kind::ResourceExhausted, 429, "slow down"),
     ] {
-        let error = go.greeter.greet(&named(case)).address(&go.server.address).await.unwrap_err();
+        let error = go.greeter.greet(&named(case)).address(go.address()).await.unwrap_err();
         assert_eq!((error.kind(), error.code(), error.detail()), (kind, code, detail), "{case}: {error:?}");
         assert_eq!(error.get_id(), go.name, "{case}");
     }
@@ -64,7 +69,7 @@ async fn errors_of_go_handlers_arrive_with_id_code_and_detail() {
 #[tokio::test]
 async fn a_plain_go_error_arrives_as_500_with_its_text() {
     let go = go().await;
-    let error = go.greeter.greet(&named("plain")).address(&go.server.address).await.unwrap_err();
+    let error = go.greeter.greet(&named("plain")).address(go.address()).await.unwrap_err();
     assert_eq!(error.code(), 500, "{error:?}");
     assert!(error.to_string().contains("plain error"), "{error}");
 }
@@ -72,9 +77,9 @@ async fn a_plain_go_error_arrives_as_500_with_its_text() {
 #[tokio::test]
 async fn a_go_panic_arrives_as_500_and_the_server_lives() {
     let go = go().await;
-    let error = go.greeter.greet(&named("panic")).address(&go.server.address).await.unwrap_err();
+    let error = go.greeter.greet(&named("panic")).address(go.address()).await.unwrap_err();
     assert_eq!((error.code(), error.get_id(), error.detail()), (500, "go.micro.server", "panic recovered: boom"));
-    assert_eq!(go.greeter.greet(&named("John")).address(&go.server.address).await.unwrap().msg, "Hello John");
+    assert_eq!(go.greeter.greet(&named("John")).address(go.address()).await.unwrap().msg, "Hello John");
 }
 
 #[tokio::test]
@@ -82,13 +87,7 @@ async fn a_deadline_ends_the_call_in_time() {
     let go = go().await;
     let begin = Instant::now();
     let request = Request { name: "sleep".to_owned(), sleep_millis: 40_000 };
-    let error = go
-        .greeter
-        .greet(&request)
-        .address(&go.server.address)
-        .timeout(Duration::from_millis(300))
-        .await
-        .unwrap_err();
+    let error = go.greeter.greet(&request).address(go.address()).timeout(Duration::from_millis(300)).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (Kind::Timeout, 408), "{error:?}");
     assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
 }
@@ -96,8 +95,7 @@ async fn a_deadline_ends_the_call_in_time() {
 #[tokio::test]
 async fn json_is_spoken_and_64_bit_numbers_survive_it() {
     let go = go().await;
-    let response =
-        go.greeter.greet(&named("Jason")).address(&go.server.address).content_type(Format::Json).await.unwrap();
+    let response = go.greeter.greet(&named("Jason")).address(go.address()).content_type(Format::Json).await.unwrap();
     assert_eq!((response.msg.as_str(), response.big_number), ("Hello Jason", u64::MAX));
     assert_eq!(response.seen_metadata.get("Content-Type").map(String::as_str), Some("application/grpc+json"));
 }
@@ -108,7 +106,7 @@ async fn a_method_that_go_does_not_have_is_said_to_be_unknown() {
     let client = Client::builder().build();
     let error = client
         .call::<Request, Request>(&go.name, "Greeter.Nope", &named("John"))
-        .address(&go.server.address)
+        .address(go.address())
         .await
         .unwrap_err();
     assert!(error.to_string().contains("Greeter.Nope"), "{error}");
@@ -118,7 +116,7 @@ async fn a_method_that_go_does_not_have_is_said_to_be_unknown() {
 async fn a_server_stream_is_read_to_its_end() {
     let go = go().await;
     let request = CountRequest { count: 1000, ..CountRequest::default() };
-    let mut responses = go.greeter.count(&request).address(&go.server.address).await.unwrap();
+    let mut responses = go.greeter.count(&request).address(go.address()).await.unwrap();
     let mut values = Vec::new();
     while let Some(response) = responses.recv().await.unwrap() {
         values.push(response.value);
@@ -130,7 +128,7 @@ async fn a_server_stream_is_read_to_its_end() {
 async fn an_error_at_the_end_of_a_server_stream_arrives_after_the_messages() {
     let go = go().await;
     let request = CountRequest { count: 2, error: "no more".to_owned() };
-    let mut responses = go.greeter.count(&request).address(&go.server.address).await.unwrap();
+    let mut responses = go.greeter.count(&request).address(go.address()).await.unwrap();
     assert_eq!(responses.recv().await.unwrap().unwrap().value, 1);
     assert_eq!(responses.recv().await.unwrap().unwrap().value, 2);
     let error = responses.recv().await.unwrap_err();
@@ -140,7 +138,7 @@ async fn an_error_at_the_end_of_a_server_stream_arrives_after_the_messages() {
 #[tokio::test]
 async fn a_client_stream_is_summed_when_it_ends() {
     let go = go().await;
-    let mut numbers = go.greeter.sum().address(&go.server.address).await.unwrap();
+    let numbers = go.greeter.sum().address(go.address()).await.unwrap();
     for value in 1..=100 {
         numbers.send(&Number { value }).await.unwrap();
     }
@@ -151,11 +149,11 @@ async fn a_client_stream_is_summed_when_it_ends() {
 #[tokio::test]
 async fn a_chat_is_answered_message_by_message() {
     let go = go().await;
-    let mut chat = go.greeter.chat().address(&go.server.address).await.unwrap();
+    let mut chat = go.greeter.chat().address(go.address()).await.unwrap();
     for name in ["one", "two", "three"] {
         chat.send(&named(name)).await.unwrap();
         assert_eq!(chat.recv().await.unwrap().unwrap().msg, format!("Hello {name}"));
     }
-    chat.close_send().await.unwrap();
+    chat.close_send();
     assert!(chat.recv().await.unwrap().is_none());
 }
