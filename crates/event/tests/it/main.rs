@@ -1,6 +1,12 @@
 //! The rules of typed publish and subscribe, each shown over the memory broker.
 
+mod batch;
+mod dead_letter;
+mod failure;
+mod faulty;
 mod order;
 mod publish;
+mod requeue;
+mod stop;
 mod subscribe;
 mod support;

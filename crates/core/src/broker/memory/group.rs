@@ -124,7 +124,8 @@ impl Group {
         self.not_idle(id);
         self.due(now);
         let hungry = self.members.values().filter(|member| member.hungry()).count().max(1);
-        let available = self.ready.len() + self.untouched(log);
+        // One that is ready may bring with it all that waits for its key.
+        let available = self.ready.len() + self.keys.waiting() + self.untouched(log);
         let Some(member) = self.members.get_mut(&id) else { return Vec::new() };
         member.full = false;
         if !member.hungry() {

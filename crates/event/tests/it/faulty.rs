@@ -1,0 +1,68 @@
+//! A broker that refuses to publish on `.dead` topics for a while.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use micro_core::broker::{
+    Broker, BrokerOptions, Capability, Memory, Message, Receipts, SubscribeOptions, Subscription, Topic,
+};
+use micro_core::{Error, Kind, Result};
+
+/// Memory, but the next so many publishes of dead letters fail.
+#[derive(Debug, Clone)]
+pub(crate) struct Faulty {
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) failures: Arc<AtomicU32>,
+    pub(crate) tried: Arc<AtomicU32>,
+}
+
+impl Faulty {
+    pub(crate) fn new(failures: u32) -> Self {
+        Self { memory: Arc::new(Memory::new()), failures: Arc::new(AtomicU32::new(failures)), tried: Arc::default() }
+    }
+}
+
+#[async_trait::async_trait]
+impl Broker for Faulty {
+    fn name(&self) -> &'static str {
+        "faulty"
+    }
+    fn capability(&self) -> Capability {
+        self.memory.capability()
+    }
+    fn init(&self, options: BrokerOptions) -> Result<()> {
+        self.memory.init(options)
+    }
+    fn options(&self) -> BrokerOptions {
+        self.memory.options()
+    }
+    fn address(&self) -> String {
+        self.memory.address()
+    }
+    async fn connect(&self) -> Result<()> {
+        self.memory.connect().await
+    }
+    async fn disconnect(&self) -> Result<()> {
+        self.memory.disconnect().await
+    }
+    fn publish(&self, topic: &Topic, messages: Vec<Message>) -> Receipts {
+        if topic.as_str().ends_with(".dead") {
+            self.tried.fetch_add(1, Ordering::SeqCst);
+            let left = self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+            if left.is_ok() {
+                return Receipts::failed(messages.len(), &Error::new(Kind::Unavailable, "no leader"));
+            }
+        }
+        self.memory.publish(topic, messages)
+    }
+    async fn ready(&self) -> Result<()> {
+        self.memory.ready().await
+    }
+    async fn subscribe(&self, topic: &Topic, options: SubscribeOptions) -> Result<Box<dyn Subscription>> {
+        self.memory.subscribe(topic, options).await
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
