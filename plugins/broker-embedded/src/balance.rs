@@ -22,8 +22,8 @@ impl Member {
                 "this member stood still for longer than its lease; others took over, and it joined again"
             );
             state.id = id;
-            state.shares.clear();
-            state.out.clear();
+            let all: Vec<u32> = state.shares.keys().copied().collect();
+            all.into_iter().for_each(|partition| state.lose(partition));
         }
         self.own(&mut state, balanced.owned);
         give_away(&mut state, balanced.quota);

@@ -19,6 +19,7 @@ use crate::job::Job;
 use crate::member::Member;
 use crate::publisher::{self, MAX_BODY};
 use crate::subscription::Pulling;
+use crate::tables::start::Found;
 
 /// The embedded broker: durable topics and queues in a folder that all processes of a user share. No server, no port.
 ///
@@ -238,15 +239,13 @@ impl Broker for Embedded {
 impl Connection {
     /// Makes a member that gets everything.
     async fn attach(&self, topic: &Topic, options: &SubscribeOptions) -> Result<Arc<Member>> {
-        let (reply, found) = oneshot::channel();
-        self.folder.push(Job::Find {
-            topic: topic.clone(),
-            start: options.start.unwrap_or(Start::Latest),
-            settings: Arc::clone(&self.settings),
-            outcome: None,
-            reply: Some(reply),
-        });
-        let found = found.await.map_err(|_| closed())??;
+        let mut found = self.find(topic, Start::Latest).await?;
+        if let Some(start) = options.start.filter(|start| *start != Start::Latest) {
+            // One that names a position means its partition; the others begin at the latest.
+            let wanted = self.find(topic, start).await?;
+            found.offsets.retain(|(partition, _)| wanted.offsets.iter().all(|(other, _)| other != partition));
+            found.offsets.extend(wanted.offsets);
+        }
         let place = (found.topic, found.partitions);
         let member = Member::new(Arc::clone(&self.folder), topic.clone(), place, None, options);
         let mut state = member.lock();
@@ -255,6 +254,13 @@ impl Connection {
         }
         drop(state);
         Ok(member)
+    }
+
+    async fn find(&self, topic: &Topic, start: Start) -> Result<Found> {
+        let (reply, found) = oneshot::channel();
+        let (topic, settings) = (topic.clone(), Arc::clone(&self.settings));
+        self.folder.push(Job::Find { topic, start, settings, outcome: None, reply: Some(reply) });
+        found.await.map_err(|_| closed())?
     }
 
     /// Makes a member of a queue.

@@ -51,9 +51,11 @@ impl Member {
         }
         let mut room = self.room(&state);
         state.sated = room == 0;
-        let mut suspect_free =
-            !state.out.values().any(|out| out.suspect) && !state.shares.values().any(|s| s.has_suspect());
         let now = Clock::now();
+        // One suspect at a time, and first the one that was handed out least: the guilty one always has more.
+        let busy = state.out.values().any(|out| out.suspect) || state.shares.values().any(|share| share.has_suspect());
+        let suspects = state.shares.values().filter(|share| share.draining.is_none() && !busy);
+        let suspect = suspects.filter_map(|share| Some((share.first_suspect(now)?, share.partition))).min();
         let hungry = state.shares.values().filter(|share| share.fresh && share.draining.is_none()).count();
         let each = (room / hungry.max(1)).clamp(1, PAGE);
         let mut reads = Vec::new();
@@ -61,7 +63,8 @@ impl Member {
             if room == 0 {
                 break;
             }
-            let plan = share.plan(room.min(each), now, &mut suspect_free);
+            let plan =
+                share.plan(room.min(each), now, suspect.is_some_and(|(_, partition)| partition == share.partition));
             room -= plan.again.len() + plan.fresh.map_or(0, |(_, limit)| limit);
             if !plan.again.is_empty() || plan.fresh.is_some() {
                 let (partition, generation) = (share.partition, share.generation);

@@ -78,13 +78,10 @@ impl Publish {
 
 impl Job {
     /// Answers those that wait for nothing but the transaction.
-    pub(crate) fn answer(self, fenced: &[(Arc<Member>, u32)]) {
+    pub(crate) fn answer(self) {
         match self {
             Self::Publish(publish) => publish.answer(),
-            Self::Settle { member, waiting, promise } => {
-                let its = fenced.iter().filter(|(other, _)| Arc::ptr_eq(other, &member)).map(|(_, number)| *number);
-                settle::answer(&waiting, &promise, &its.collect::<Vec<_>>(), &member);
-            }
+            Self::Settle { member, waiting, promise } => settle::answer(&waiting, &promise, &member),
             Self::Find { outcome: Some(found), reply: Some(reply), .. } => drop(reply.send(Ok(found))),
             Self::Join { outcome: Some(joined), reply: Some(reply), .. } => drop(reply.send(Ok(joined))),
             Self::Leave { promise: Some(promise), .. } | Self::Flush { promise } => promise.complete_all(|_| Ok(())),
@@ -110,23 +107,8 @@ impl Job {
 /// Where a job's answer goes.
 pub(crate) type Reply<T> = Option<oneshot::Sender<Result<T>>>;
 
-/// Which answers of a batch wait for which partition.
-#[derive(Debug, Default)]
-pub(crate) struct Waiting(Vec<(u32, u32)>);
-
-impl Waiting {
-    pub(crate) fn add(&mut self, entry: usize, partition: u32) {
-        self.0.push((entry as u32, partition));
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, u32)> {
-        self.0.iter().map(|(entry, partition)| (*entry as usize, *partition))
-    }
-}
+/// Which answers of a batch wait for which share, by its generation.
+pub(crate) type Waiting = Vec<(usize, u64)>;
 
 impl Writable for Job {
     fn weight(&self) -> usize {

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, UNIX_EPOCH};
@@ -15,6 +15,8 @@ use crate::share::{Ready, Share};
 
 /// As many messages as are read ahead at most, whatever the limit in flight.
 const READ_AHEAD: usize = 2048;
+/// As many lost shares as are remembered: more than can be waited for.
+const LOST: usize = 1024;
 /// As many bytes as are read ahead at most, but for one message.
 const READ_AHEAD_BYTES: usize = 8 << 20;
 
@@ -51,6 +53,8 @@ pub(crate) struct State {
     pub(crate) balancing: bool,
     /// Reading stopped because enough was read.
     pub(crate) sated: bool,
+    /// The last shares that others took over: answers that wait for these are refused.
+    lost: BTreeSet<u64>,
     tokens: u64,
     generations: u64,
     turn: u32,
@@ -229,22 +233,26 @@ impl Member {
         self.folder.push(Job::Balance { member: Arc::clone(self), outcome: None });
     }
 
-    /// Hands out nothing more and leaves when the last delivery is settled, or its lease is over.
-    pub(crate) fn stop(self: &Arc<Self>, leave: bool) {
+    /// Hands out nothing more. To leave, it gives away what it owns: at once where nothing is out, the rest when that is
+    /// settled, or when its lease is over. Returns whether nothing is out at all.
+    pub(crate) fn stop(&self, leave: bool) -> bool {
         let mut state = self.lock();
         if state.phase == Phase::Live {
             state.phase = Phase::Stopped;
             state.shares.values_mut().for_each(Share::drop_ready);
         }
-        let now = leave && state.phase == Phase::Stopped && state.out.is_empty();
         if leave {
-            state.leaving.get_or_insert_with(Clock::now);
+            let now = Clock::now();
+            state.leaving.get_or_insert(now);
+            state.shares.values_mut().for_each(|share| _ = share.draining.get_or_insert(now));
         }
+        let idle = state.out.is_empty();
         drop(state);
         self.arrived.notify_one();
-        if now {
-            self.leave();
+        if leave && !idle {
+            self.folder.signal();
         }
+        idle
     }
 
     /// Leaves at once, without waiting to hear that it is written.
@@ -276,6 +284,22 @@ impl State {
             held.partition != partition
         });
         Some((share.epoch, share.last_state(out.into_iter())))
+    }
+
+    /// Forgets a share that another member has taken over.
+    pub(crate) fn lose(&mut self, partition: u32) {
+        if let Some(share) = self.shares.remove(&partition) {
+            self.lost.insert(share.generation);
+            if self.lost.len() > LOST {
+                self.lost.pop_first();
+            }
+        }
+        self.out.retain(|_, out| out.partition != partition);
+    }
+
+    /// Tells whether another member has taken the share over.
+    pub(crate) fn is_lost(&self, generation: u64) -> bool {
+        self.lost.contains(&generation)
     }
 }
 

@@ -24,8 +24,8 @@ impl Settler for Member {
             look |= matches!(answer.settle, Settle::Retry(_) | Settle::Release);
             look |= state.out.get(&answer.token.0).is_some_and(|out| out.suspect);
             let taken = self.take(&mut state, &answer);
-            if let Ok(Some(partition)) = taken {
-                waiting.add(entry, partition);
+            if let Ok(Some(generation)) = taken {
+                waiting.push((entry, generation));
             }
             results.push(taken.map(drop));
         }
@@ -61,8 +61,8 @@ impl Settler for Member {
 }
 
 impl Member {
-    /// Takes one answer. `Some(partition)`: its state has to be written.
-    fn take(&self, state: &mut State, answer: &Settlement) -> Result<Option<u32>> {
+    /// Takes one answer. `Some(generation)`: the state of that share has to be written.
+    fn take(&self, state: &mut State, answer: &Settlement) -> Result<Option<u64>> {
         let Some(out) = state.out.remove(&answer.token.0) else { return Err(conflict(self)) };
         let Some(share) = state.shares.get_mut(&out.partition) else { return Err(conflict(self)) };
         if share.generation != out.generation {
@@ -80,7 +80,7 @@ impl Member {
             // A dead letter is published by the event layer before it rejects; a raw subscriber means what it says.
             _ => share.settle(out.offset, out.key),
         }
-        Ok(Some(out.partition))
+        Ok(Some(out.generation))
     }
 }
 
@@ -90,13 +90,13 @@ fn conflict(member: &Member) -> Error {
 }
 
 /// Answers the settlements of a job after its transaction.
-pub(crate) fn answer(waiting: &Waiting, promise: &Promise<()>, fenced: &[u32], member: &Arc<Member>) {
-    if !fenced.is_empty() {
-        for (entry, partition) in waiting.iter() {
-            if fenced.contains(&partition) {
-                promise.complete(entry, Err(conflict(member)));
-            }
-        }
+pub(crate) fn answer(waiting: &Waiting, promise: &Promise<()>, member: &Arc<Member>) {
+    let state = member.lock();
+    let refused: Vec<usize> =
+        waiting.iter().filter(|(_, generation)| state.is_lost(*generation)).map(|(entry, _)| *entry).collect();
+    drop(state);
+    for entry in refused {
+        promise.complete(entry, Err(conflict(member)));
     }
     promise.complete_all(|_| Ok(()));
 }

@@ -137,8 +137,16 @@ impl Share {
         self.ready.iter().any(|ready| ready.needs > self.written)
     }
 
-    /// Says what to read: what is due first, so that a key's order holds, then what is new.
-    pub(crate) fn plan(&mut self, mut room: usize, now: u64, suspect_free: &mut bool) -> Plan {
+    /// Returns how often the first suspect that is due was handed out.
+    pub(crate) fn first_suspect(&self, now: u64) -> Option<u32> {
+        let due = self.due.iter().take_while(|(due, _)| *due <= now);
+        let mut entries = due.filter_map(|(_, offset)| self.cursor.entries.get(offset));
+        entries.find(|entry| entry.is_suspect()).map(|entry| entry.deliveries)
+    }
+
+    /// Says what to read: what is due first, so that a key's order holds, then what is new. `suspect`: one of those may
+    /// be among it.
+    pub(crate) fn plan(&mut self, mut room: usize, now: u64, mut suspect: bool) -> Plan {
         let mut plan = Plan::default();
         let mut all = true;
         for (due, offset) in &self.due {
@@ -149,7 +157,7 @@ impl Share {
                 all = false;
                 break;
             }
-            if self.cursor.entries.get(offset).is_some_and(Entry::is_suspect) && !std::mem::replace(suspect_free, false)
+            if self.cursor.entries.get(offset).is_some_and(Entry::is_suspect) && !std::mem::replace(&mut suspect, false)
             {
                 continue;
             }

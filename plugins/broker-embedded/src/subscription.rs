@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use crate::cursor::Cursor;
 use crate::error::closed;
 use crate::job::Job;
-use crate::member::{Member, Pull};
+use crate::member::{Member, Phase, Pull};
 use crate::share::Share;
 
 /// The pulling side of one subscriber. Dropped, it leaves its queue when the last delivery is settled.
@@ -53,7 +53,10 @@ impl Subscription for Pulling {
     }
 
     async fn unsubscribe(self: Box<Self>) -> Result<()> {
-        self.member.stop(false);
+        if !self.member.stop(true) {
+            // What is out may be settled yet, within the lease; it leaves for good with the last answer.
+            return self.member.folder.flush().await;
+        }
         let (left, promise): (Settled, _) = Outcomes::pending(1);
         self.member.folder.push(Job::Leave { member: Arc::clone(&self.member), promise: Some(promise) });
         left.first().await
@@ -104,7 +107,9 @@ impl Subscription for Pulling {
 
 impl Drop for Pulling {
     fn drop(&mut self) {
-        self.member.stop(true);
+        if self.member.stop(true) && self.member.lock().phase == Phase::Stopped {
+            self.member.leave();
+        }
     }
 }
 

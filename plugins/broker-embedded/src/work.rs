@@ -257,7 +257,7 @@ impl micro_engine::Work for Work {
             }
         }
         for (member, partition) in &round.fenced {
-            member.lock().give_up(*partition);
+            member.lock().lose(*partition);
             member.balance();
         }
         for mut job in jobs {
@@ -277,7 +277,7 @@ impl micro_engine::Work for Work {
                 }
                 _ => {}
             }
-            job.answer(&round.fenced);
+            job.answer();
         }
     }
 

@@ -4,11 +4,12 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use micro_broker_embedded::Embedded;
-use micro_core::broker::{Broker, Message, Queue, SubscribeOptions, Topic};
+use micro_core::broker::{Broker, Delivery, Message, Queue, SubscribeOptions, Topic};
 
 /// Longer than anything takes on a busy machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -98,6 +99,14 @@ impl Program {
         let _ = self.child.wait();
     }
 
+    /// Waits until it ends by itself, with everything heard that it said.
+    pub(crate) fn wait(&mut self) {
+        self.child.wait().unwrap();
+        while let Ok(line) = self.lines.recv_timeout(LIMIT) {
+            self.seen.push(line);
+        }
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
@@ -115,18 +124,25 @@ fn role() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async move {
-        let broker = std::sync::Arc::new(Embedded::at(Path::new(&folder)));
+        let broker = Embedded::at(Path::new(&folder));
         broker.connect().await.unwrap();
         say("ready");
         let (sender, mut orders) = tokio::sync::mpsc::unbounded_channel();
         thread::spawn(move || std::io::stdin().lines().map_while(Result::ok).for_each(|line| drop(sender.send(line))));
-        let mut held = Vec::new();
+        let held = Held::default();
         while let Some(order) = orders.recv().await {
             let words: Vec<&str> = order.split(' ').collect();
             match words[..] {
-                ["publish", topic, key, from, to] => publish(&*broker, topic, key, from, to).await,
-                ["subscribe", topic, queue, mode] => held.push(subscribe(&*broker, topic, queue, mode).await),
-                ["stop"] => held.clear(),
+                ["publish", topic, key, from, to] => publish(&broker, topic, key, from, to, "0").await,
+                ["publish", topic, key, from, to, width] => publish(&broker, topic, key, from, to, width).await,
+                ["poison", topic] => {
+                    let poison = vec![Message::new("poison")];
+                    broker.publish(&Topic::new(topic).unwrap(), poison).all().await.unwrap();
+                    say("done");
+                }
+                ["subscribe", topic, queue, mode] => subscribe(&broker, topic, queue, mode, "30000", &held).await,
+                ["subscribe", topic, queue, mode, lease] => subscribe(&broker, topic, queue, mode, lease, &held).await,
+                ["ack"] => acknowledge(&held).await,
                 ["disconnect"] => {
                     broker.disconnect().await.unwrap();
                     say("done");
@@ -142,10 +158,11 @@ fn say(line: &str) {
     std::io::stdout().flush().unwrap();
 }
 
-/// `key` `-` is none, `*` is the number itself, `%7` is the number modulo 7.
-async fn publish(broker: &Embedded, topic: &str, key: &str, from: &str, to: &str) {
+/// `key` `-` is none, `*` is the number itself, `%7` is the number modulo 7. Bodies are filled up to a width.
+async fn publish(broker: &Embedded, topic: &str, key: &str, from: &str, to: &str, width: &str) {
+    let width = width.parse().unwrap();
     let messages = (from.parse::<u64>().unwrap()..to.parse().unwrap()).map(|number| {
-        let message = Message::new(number.to_string());
+        let message = Message::new(format!("{number:>width$}"));
         match (key, key.strip_prefix('%')) {
             ("-", _) => message,
             (_, Some(divisor)) => message.key((number % divisor.parse::<u64>().unwrap()).to_string()),
@@ -159,33 +176,27 @@ async fn publish(broker: &Embedded, topic: &str, key: &str, from: &str, to: &str
     }
 }
 
-struct Abort(tokio::task::AbortHandle);
-
-impl Drop for Abort {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
+/// What a subscriber in the mode `hold` has not settled.
+type Held = Arc<Mutex<Vec<Delivery>>>;
 
 /// Modes: `ack`, `hold` settles nothing, `slow` acknowledges after 2 ms, `retry` fails each with a pause of 50 ms, `die`
-/// aborts at a body of `poison`.
-async fn subscribe(broker: &Embedded, topic: &str, queue: &str, mode: &str) -> Abort {
-    let mut options = SubscribeOptions::new();
+/// aborts at a body of `poison` that was not handed out six times.
+async fn subscribe(broker: &Embedded, topic: &str, queue: &str, mode: &str, lease: &str, held: &Held) {
+    let mut options = SubscribeOptions::new().lease(Duration::from_millis(lease.parse().unwrap()));
     if queue != "-" {
         options = options.queue(Queue::new(queue).unwrap());
     }
     let mut pulling = broker.subscribe(&Topic::new(topic).unwrap(), options).await.unwrap();
-    let mode = mode.to_owned();
-    let task = tokio::spawn(async move {
-        let mut kept = Vec::new();
+    let (mode, held) = (mode.to_owned(), Arc::clone(held));
+    tokio::spawn(async move {
         while let Some(deliveries) = pulling.next(64).await.unwrap() {
             for delivery in deliveries {
                 let body = String::from_utf8_lossy(delivery.body()).into_owned();
                 say(&format!("got {body} {} {}", delivery.attempts(), delivery.deliveries().unwrap()));
                 match mode.as_str() {
-                    "hold" => kept.push(delivery),
+                    "hold" => held.lock().unwrap().push(delivery),
                     "retry" => delivery.retry(Duration::from_millis(50)).await.unwrap(),
-                    "die" if body == "poison" => std::process::abort(),
+                    "die" if body == "poison" && delivery.deliveries() < Some(6) => std::process::abort(),
                     "slow" => {
                         tokio::time::sleep(Duration::from_millis(2)).await;
                         drop(delivery.ack().await);
@@ -196,5 +207,16 @@ async fn subscribe(broker: &Embedded, topic: &str, queue: &str, mode: &str) -> A
         }
     });
     say("done");
-    Abort(task.abort_handle())
+}
+
+async fn acknowledge(held: &Held) {
+    let deliveries = std::mem::take(&mut *held.lock().unwrap());
+    let (mut acknowledged, mut refused) = (0, None);
+    for delivery in deliveries {
+        match delivery.ack().await {
+            Ok(()) => acknowledged += 1,
+            Err(error) => refused = Some(error.kind()),
+        }
+    }
+    say(&format!("done {acknowledged} acknowledged, {}", refused.map_or_else(String::new, |kind| kind.to_string())));
 }
