@@ -78,9 +78,11 @@ async fn calls_leave_spans() {
     client.call::<Bytes, Bytes>(&name, "Echo.Say", &Bytes::from_static(b"x")).await.unwrap();
     until("both sides of the call are there", async || {
         let answer = ask(&client, &name, "Debug.Trace", "{}").await;
-        let spans: Vec<_> =
-            answer["spans"].as_array().unwrap().iter().filter(|span| span.to_string().contains(&name)).collect();
-        let types: Vec<_> = spans.iter().map(|span| span["type"].as_i64().unwrap()).collect();
+        let spans = answer["spans"].as_array().unwrap().iter();
+        let types: Vec<_> = spans
+            .filter(|span| span["metadata"]["endpoint"] == "Echo.Say")
+            .map(|span| span["type"].as_i64().unwrap())
+            .collect();
         types.contains(&0) && types.contains(&1)
     })
     .await;

@@ -122,12 +122,12 @@ async fn the_lines_of_start_and_stop_are_go_micros() {
         [
             &*format!("level=info Starting [service] {name}"),
             "level=info Server [grpc] Listening on 127.0.0.1:PORT",
-            "level=info Broker [memory] Connected to memory",
+            "level=info Broker [memory] Connected to memory://default",
             "level=info Subscribing to topic: greet.said",
             &*format!("level=info Registry [memory] Registering node: {name}-1"),
             &*format!("level=info Deregistering node: {name}-1"),
             "level=info Unsubscribing from topic: greet.said",
-            "level=info Broker [memory] Disconnected from memory",
+            "level=info Broker [memory] Disconnected from memory://default",
         ]
     );
     assert_eq!(code, Some(0));
