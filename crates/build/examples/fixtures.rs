@@ -13,5 +13,6 @@ fn main() -> Result<(), micro_build::Error> {
         "proto/rootless.proto",
         "proto/legacy.proto",
         "proto/calls/calls.proto",
+        "proto/words.proto",
     ])
 }

@@ -7,7 +7,7 @@ use prost_build::Module;
 use prost_types::{FileDescriptorProto, FileDescriptorSet};
 
 use crate::names::Resolver;
-use crate::{Config, Error, comments, enumeration, finish, message, service};
+use crate::{Config, Error, check, comments, enumeration, finish, message, service};
 
 /// The package whose types `micro_core` has.
 const WELL_KNOWN: &str = "google.protobuf";
@@ -75,6 +75,9 @@ fn default_includes(files: &[&Path]) -> Vec<PathBuf> {
 fn write(config: &Config, files: &[FileDescriptorProto], out_dir: &Path) -> Result<(), Error> {
     let mut extern_paths = config.extern_paths.clone();
     extern_paths.push((format!(".{WELL_KNOWN}"), format!("{}::core::codec::well_known", config.codegen)));
+    for file in files.iter().filter(|file| file.package() != WELL_KNOWN) {
+        check::check(file, &extern_paths)?;
+    }
     let modules = modules(files);
     let mut code = messages(config, &extern_paths, files, &modules)?;
     let mut written = BTreeSet::new();

@@ -32,6 +32,10 @@ impl std::error::Error for Error {}
 impl From<protox::Error> for Error {
     fn from(error: protox::Error) -> Self {
         // protox's Debug is `file:line:column: text`; its Display is the text alone.
-        Self(format!("{error:?}"))
+        let mut text = format!("{error:?}");
+        if text.ends_with("found 'edition'") {
+            text.push_str("; editions are not read: write syntax = \"proto3\"");
+        }
+        Self(text)
     }
 }

@@ -38,6 +38,7 @@
 //! `mod shop { pub mod v1 { … } }`. The file `micro_protos.rs` has the whole tree ready:
 //! `micro::include_proto!("micro_protos")`.
 
+mod check;
 mod comments;
 mod compile;
 mod config;

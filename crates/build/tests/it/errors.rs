@@ -61,6 +61,32 @@ fn a_message_that_is_called_as_the_client_is_refused_with_the_services_place() {
 }
 
 #[test]
+fn two_values_of_one_rust_name_are_refused_with_their_place() {
+    let error = compile(
+        "syntax = \"proto3\";\nmessage M {\n  enum Kind {\n    KIND_FOO_BAR = 0;\n    KindFooBar = 1;\n  }\n}\n",
+    );
+    assert_eq!(
+        error,
+        "shop.proto:5:5: KIND_FOO_BAR and KindFooBar of enum Kind both become `FooBar` in Rust; rename one"
+    );
+}
+
+#[test]
+fn a_type_of_googles_that_is_not_there_is_refused_with_those_that_are() {
+    let error = compile(
+        "syntax = \"proto3\";\nimport \"google/protobuf/type.proto\";\nmessage M {\n  google.protobuf.Type t = 1;\n}\n",
+    );
+    assert!(error.starts_with("shop.proto:4:3: google.protobuf.Type is not among the types that micro-rs has: Any,"));
+    assert!(error.ends_with("or name a Rust type by `extern_path`"), "{error}");
+}
+
+#[test]
+fn an_edition_is_refused_with_what_to_write() {
+    let error = compile("edition = \"2023\";\nmessage M {}\n");
+    assert!(error.starts_with("shop.proto:1:1: ") && error.ends_with("write syntax = \"proto3\""), "{error}");
+}
+
+#[test]
 fn without_a_place_to_write_to_it_says_so() {
     // Cargo sets OUT_DIR for build scripts only, not for this crate's tests.
     assert!(Path::new("Cargo.toml").exists());

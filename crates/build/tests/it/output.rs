@@ -12,8 +12,15 @@ fn the_code_is_what_the_generator_makes_today() {
         .codegen("::micro_rpc::codegen")
         .out_dir(out.path())
         .compile(
-            &["kinds/v1/kinds.proto", "kinds/money.proto", "rootless.proto", "legacy.proto", "calls/calls.proto"]
-                .map(|f| proto.join(f)),
+            &[
+                "kinds/v1/kinds.proto",
+                "kinds/money.proto",
+                "rootless.proto",
+                "legacy.proto",
+                "calls/calls.proto",
+                "words.proto",
+            ]
+            .map(|f| proto.join(f)),
         )
         .unwrap();
     let mut seen = 0;

@@ -78,12 +78,21 @@ fn the_descriptors_come_with_their_imports_and_without_comments() {
 }
 
 #[test]
+fn a_package_of_rusts_own_words_has_its_place_in_the_tree() {
+    let message = crate::kinds::r#type::r#async::v1::Fn { r#type: "t".into(), r#fn: None };
+    let read: crate::kinds::r#type::r#async::v1::Fn = Payload::decode(Format::Json, r#"{"type":"t"}"#.into()).unwrap();
+    assert_eq!(read, message);
+}
+
+#[test]
 fn proto2_has_its_defaults_and_a_file_without_package_its_messages() {
     let old = Old { name: "x".into(), ..Default::default() };
     assert_eq!((old.size(), old.size), (7, None));
     let mut body = BytesMut::new();
     old.encode(Format::Json, &mut body).unwrap();
-    assert_eq!(body, r#"{"name":"x","numbers":[]}"#);
+    assert_eq!(body, r#"{"name":"x","numbers":[],"many":[]}"#);
+    let extra: Old = Payload::decode(Format::Json, r#"{"extra":{"weight":"3"},"many":[{"word":"w"}]}"#.into()).unwrap();
+    assert_eq!((extra.extra.unwrap().weight, extra.many[0].word.as_str()), (Some(3), "w"));
     let rootless = <Rootless as Payload>::decode(Format::Json, r#"{"leaf":{"size":"5"}}"#.into()).unwrap();
     assert_eq!(rootless.leaf.map(|leaf| leaf.size), Some(5));
 }

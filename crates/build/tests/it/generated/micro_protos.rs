@@ -22,3 +22,13 @@ pub mod legacy {
 pub mod rootless {
     include!("rootless.rs");
 }
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
+pub mod r#type {
+    #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
+    pub mod r#async {
+        #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
+        pub mod v1 {
+            include!("type.Async.v1.rs");
+        }
+    }
+}
