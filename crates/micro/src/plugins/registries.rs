@@ -60,7 +60,7 @@ fn one(choice: &Choice, home: Option<&str>) -> Result<Arc<dyn Registry>> {
         #[cfg(feature = "registry-mdns")]
         "mdns" => {
             let options = RegistryOptions::new().address(choice.address.clone());
-            Ok(Arc::new(micro_registry_mdns::Mdns::with_options(options)?))
+            Ok(Arc::new(micro_registry_mdns::Mdns::with_options(&options)?))
         }
         other => Err(KNOWN.unknown(other)),
     }

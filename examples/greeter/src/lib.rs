@@ -1,0 +1,3 @@
+//! What `proto/greet.proto` says, in Rust: [`Request`], [`Response`], the trait [`Greeter`] and its client.
+
+micro::include_proto!("greet");

@@ -1,2 +1,0 @@
-//! Example: greeter.
-fn main() {}

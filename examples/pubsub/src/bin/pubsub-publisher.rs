@@ -1,0 +1,38 @@
+//! Publishes to topic1 and topic2 each second: `cargo run --bin pubsub-publisher`, or faster with `-- --every 200`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use micro::broker::{Broker, Message, Topic};
+use micro::prelude::*;
+use tracing::{error, info};
+
+async fn publish(broker: Arc<dyn Broker>, topic: Topic, every: Duration) {
+    let mut tick = tokio::time::interval(every);
+    loop {
+        tick.tick().await;
+        let id = uuid::Uuid::new_v4().to_string();
+        let body = format!("Messaging you all day on {topic}");
+        let message = Message::new(body.clone()).header("id", id.clone());
+        // The receipt is there when the message is on disk.
+        match broker.publish(&topic, vec![message]).first().await {
+            Ok(_) => info!("Broker Publish topic:{topic} msg: map[id:{id}] {body}"),
+            Err(error) => error!("Broker Publish error: {error}"),
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let every = Flag::new("every", "Milliseconds between two messages").default("1000");
+    let mut service = Service::builder("hellopublisher").flag(every).build()?;
+    let every = service.flag("every").and_then(|text| text.parse().ok()).map_or(Duration::from_secs(1), Duration::from_millis);
+    for topic in ["topic1", "topic2"] {
+        let (broker, topic) = (service.broker(), Topic::new(topic)?);
+        service.after_start(move || async move {
+            tokio::spawn(publish(broker, topic, every));
+            Ok(())
+        });
+    }
+    service.run().await
+}
