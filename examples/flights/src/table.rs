@@ -26,7 +26,10 @@ pub(crate) fn read() -> Result<Vec<Flight>> {
     let flights = parse(&crate::data::read()?)?;
     if flights.len() != FLIGHTS {
         let found = flights.len();
-        return Err(Error::new(Kind::Corrupt, format!("the table has {found} flights, not {FLIGHTS}; is it the whole one?")));
+        return Err(Error::new(
+            Kind::Corrupt,
+            format!("the table has {found} flights, not {FLIGHTS}; is it the whole one?"),
+        ));
     }
     Ok(flights)
 }
@@ -97,7 +100,12 @@ mod tests {
     #[test]
     fn flights_are_in_order_of_hour_and_then_of_row() {
         let line = |number: u32, hour: &str| format!("2013,1,1,1,1,1,1,1,1,UA,{number},N1,EWR,IAH,1,1,5,15,{hour}\n");
-        let text = format!("{HEAD}\n{}{}{}", line(1, "2013-01-01T11:00:00Z"), line(2, "2013-01-01T10:00:00Z"), line(3, "2013-01-01T10:00:00Z"));
+        let text = format!(
+            "{HEAD}\n{}{}{}",
+            line(1, "2013-01-01T11:00:00Z"),
+            line(2, "2013-01-01T10:00:00Z"),
+            line(3, "2013-01-01T10:00:00Z")
+        );
         let rows: Vec<_> = parse(text.as_bytes()).unwrap().iter().map(|flight| flight.row).collect();
         assert_eq!(rows, [2, 3, 1]);
     }
