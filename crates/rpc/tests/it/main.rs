@@ -1,5 +1,21 @@
-//! A real server and a real client on loopback.
+//! A real server and a real client on loopback; where the wire itself is the matter, bare `h2` on one side.
 
 mod call;
+mod cancel;
+mod content_type;
+mod cores;
+mod deadline;
+mod error;
+mod flow;
+mod health;
+mod keep_alive;
+mod limit;
+mod metadata;
+mod node;
+mod path;
+mod raw;
+mod reflection;
+mod retry;
+mod stop;
 mod stream;
 mod world;
