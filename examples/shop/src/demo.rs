@@ -19,8 +19,8 @@ pub(crate) async fn run() -> Result<()> {
         Error::new(Kind::Internal, "cannot make a folder for the demo; is TMPDIR full?").source(error)
     })?;
     // Flags are the strongest word: what the environment says about the real ~/.micro does not count here.
-    let flags =
-        ["--home".to_owned(), home.path().display().to_string(), "--registry".to_owned(), "embedded".to_owned()];
+    let folder = home.path().to_string_lossy();
+    let flags = ["--home", &folder, "--registry", "embedded"];
     let service = Service::builder("shop.customer").args(flags).build()?;
     let shop = Shop { orders: OrdersClient::new(ORDER_SERVICE, &service.client()) };
 
