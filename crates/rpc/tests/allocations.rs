@@ -94,7 +94,6 @@ async fn a_unary_call_allocates_less_than_forty_times_on_both_sides_together() {
     let running = server.start().await.unwrap();
     let client = Client::builder().name("caller").build();
     let (count, size) = measure(client, running.address().to_string(), 100).await;
-    println!("{count:.1} allocations of {size:.0} bytes a call");
     assert!(count < 40.0, "{count} allocations a call");
     // Of a default tonic call: 46 KB.
     assert!(size < 16_384.0, "{size} bytes a call");
