@@ -1,7 +1,7 @@
 //! Rust and go-micro v2.9.1, both ways. The Go program is a real one: see ../go.
 
 mod go_calls_rust;
-
+mod mdns;
 mod peer;
 mod rust_calls_go;
 mod wait;
