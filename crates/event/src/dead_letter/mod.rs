@@ -1,7 +1,7 @@
 //! Dead letters: what is kept of messages that could not be handled, and the way back.
 //!
 //! They lie on `<topic>.dead` with the original bytes, key and headers, and beside them the headers of
-//! [`headers`](crate::headers) that begin with `Micro-Dead-`.
+//! [`headers`] that begin with `Micro-Dead-`.
 
 mod letter;
 mod sweep;

@@ -20,7 +20,7 @@ pub trait BatchOutcome: Send + 'static {
 
 impl BatchOutcome for Result<()> {
     fn into_results(self, events: usize) -> Vec<Result<()>> {
-        (0..events).map(|_| self.as_ref().map(|()| ()).map_err(Error::duplicate)).collect()
+        (0..events).map(|_| self.as_ref().copied().map_err(Error::duplicate)).collect()
     }
 }
 

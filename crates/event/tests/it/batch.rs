@@ -69,7 +69,7 @@ async fn only_the_failed_ones_of_a_batch_come_again() {
         let first = all.len() == 0;
         all.push(numbers(&orders));
         async move {
-            let answer = |order: &Order| match first && order.number % 5 == 0 {
+            let answer = |order: &Order| match first && order.number.is_multiple_of(5) {
                 true => Err(Error::internal("shop", "no")),
                 false => Ok(()),
             };
