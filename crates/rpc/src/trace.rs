@@ -24,6 +24,15 @@ pub(crate) fn client(service: &str, endpoint: &str, metadata: &Headers) -> Optio
         .then(|| debug_span!("rpc.client", service, endpoint, traceparent = metadata.get_str(TRACEPARENT)))
 }
 
+/// Begins a trace where none came in, if anybody looks at spans: what is called from here on shares it.
+pub(crate) fn begin(metadata: &mut Headers) {
+    if tracing::enabled!(Level::DEBUG) && metadata.get(TRACEPARENT).is_none() {
+        // All zeros would be no trace, and no span.
+        let root = format!("00-{:032x}-{:016x}-01", fastrand::u128(1..), fastrand::u64(1..));
+        metadata.append(Bytes::from_static(TRACEPARENT.as_bytes()), root);
+    }
+}
+
 /// Returns the trace context of a call made under another: the same trace, a span of its own.
 pub(crate) fn child(parent: &str) -> Option<String> {
     let mut parts = parent.split('-');
@@ -46,6 +55,13 @@ mod tests {
         let child = child(parent).unwrap();
         assert_eq!((&child[..36], &child[52..]), (&parent[..36], "-01"));
         assert_ne!(child[36..52], parent[36..52]);
+    }
+
+    #[test]
+    fn a_trace_begins_only_where_somebody_looks() {
+        let mut metadata = Headers::new();
+        tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), || begin(&mut metadata));
+        assert!(metadata.is_empty());
     }
 
     #[test]

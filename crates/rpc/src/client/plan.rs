@@ -76,7 +76,8 @@ impl Plan {
     ) -> Result<Self> {
         let target = client.targets.get(service, endpoint)?;
         let context = options.context.or_else(Context::try_current);
-        let metadata = inherit(client, context.as_ref(), options.metadata, options.forward_authorization);
+        let mut metadata = inherit(client, context.as_ref(), options.metadata, options.forward_authorization);
+        trace::begin(&mut metadata);
         let own = options.timeout.or(usual_timeout);
         let inherited = context.as_ref().and_then(Context::remaining);
         let timeout = match (own, inherited) {

@@ -11,6 +11,7 @@ use micro_core::{Context, Error, Kind};
 use super::connection::Peer;
 use super::handler::Codec;
 use super::routes::Route;
+use crate::trace;
 use crate::wire::failure::Failure;
 use crate::wire::{metadata, timeout};
 
@@ -60,11 +61,13 @@ pub(super) fn admit(head: &Parts, content_type: &HeaderValue, peer: &Peer, now: 
     }
     let deadline =
         timeout::read(&head.headers).and_then(|after| now.checked_add(after).map(|at| Deadline { at, after }));
+    let mut metadata = metadata::read(&head.headers, &head.uri, &peer.remote);
+    trace::begin(&mut metadata);
     let mut context = Context::builder()
         .service(shared.options.shared_name().clone())
         .endpoint(route.name.clone())
         .peer(peer.address)
-        .headers(metadata::read(&head.headers, &head.uri, &peer.remote));
+        .headers(metadata);
     if let Some(deadline) = deadline {
         context = context.deadline(deadline.at);
     }
