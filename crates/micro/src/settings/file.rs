@@ -80,7 +80,7 @@ mod tests {
         read(&path, &["limit"], &mut layers).map(|()| layers)
     }
 
-    // features: F6
+    // features: A2
     #[test]
     fn nested_names_are_joined_and_lists_are_commas() {
         let layers = read_text(

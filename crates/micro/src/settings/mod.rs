@@ -301,7 +301,7 @@ mod tests {
         assert_eq!((&*settings.version, settings.drain.as_secs()), ("2", 1));
     }
 
-    // features: A2, F6
+    // features: A2
     #[test]
     fn a_file_stands_between_code_and_environment() {
         let folder = tempfile::tempdir().unwrap();

@@ -70,7 +70,7 @@ async fn the_log_is_read_over_a_call_and_followed() {
     running.stop().await.unwrap();
 }
 
-// features: M2, M4
+// features: M2
 #[tokio::test]
 async fn calls_leave_spans() {
     let name = unique("traced");

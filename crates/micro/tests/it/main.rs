@@ -10,3 +10,4 @@ mod setting;
 mod stop;
 mod support;
 mod together;
+mod trace;

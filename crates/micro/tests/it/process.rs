@@ -24,7 +24,10 @@ fn program() {
             Ok(body)
         }));
         service.subscribe(raw_subscriber("greet.said", |_: Context, _: micro::broker::Message| async { Ok(()) }));
-        service.run().await
+        match std::env::var("MICRO_TEST_SECOND") {
+            Ok(second) => micro::run_all([service, Service::builder(&second).address("127.0.0.1:0").build()?]).await,
+            Err(_) => service.run().await,
+        }
     });
     if let Err(error) = done {
         eprintln!("failed: {error}");
@@ -145,6 +148,19 @@ async fn each_of_the_three_signals_stops_a_service() {
     }
 }
 
+// features: A8
+#[tokio::test]
+async fn several_services_of_a_program_stop_in_the_opposite_order_of_their_start() {
+    let (first, second) = (unique("first"), unique("second"));
+    let mut program = Program::start(&first, &[("MICRO_TEST_SECOND", &second)]);
+    program.line(&format!("Registering node: {first}")).await;
+    program.line(&format!("Registering node: {second}")).await;
+    program.signal(rustix::process::Signal::TERM);
+    program.line(&format!("Deregistering node: {second}")).await;
+    program.line(&format!("Deregistering node: {first}")).await;
+    assert_eq!(program.end().await.1, Some(0));
+}
+
 // features: A7
 #[tokio::test]
 async fn a_second_signal_does_not_wait_for_handlers() {
@@ -206,7 +222,7 @@ async fn a_setting_that_cannot_be_ends_the_program_with_2_and_a_line() {
     }
 }
 
-// features: A4, C2, D2
+// features: C2
 #[cfg(all(feature = "broker-embedded", feature = "registry-embedded"))]
 #[tokio::test]
 async fn with_nothing_installed_a_program_is_found_by_another_process() {

@@ -82,7 +82,7 @@ async fn a_registry_that_forgot_a_node_is_told_again() {
     assert!(registry.get(&name).await.unwrap().is_empty());
 }
 
-// features: C5
+// features: C4
 #[tokio::test]
 async fn a_node_that_is_not_refreshed_goes() {
     let name = unique("silent");

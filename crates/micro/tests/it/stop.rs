@@ -66,7 +66,7 @@ async fn a_call_that_takes_longer_than_the_drain_limit_is_cut() {
     assert!(call.await.unwrap().is_err());
 }
 
-// features: A7, D7
+// features: A7
 #[tokio::test]
 async fn an_event_in_flight_is_settled_before_the_stop_and_the_rest_waits_for_the_next_start() {
     let (name, topic) = (unique("worker"), unique("jobs"));
