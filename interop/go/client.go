@@ -7,6 +7,7 @@ import (
 
 	"github.com/micro/go-micro/v2"
 	"github.com/micro/go-micro/v2/client"
+	debug "github.com/micro/go-micro/v2/debug/service/proto"
 	"github.com/micro/go-micro/v2/errors"
 	"github.com/micro/go-micro/v2/metadata"
 
@@ -50,6 +51,7 @@ func call(o options) error {
 		"stream-leave": c.leave,
 		"chat":         c.chat,
 		"no-service":   c.noService,
+		"debug":        c.debug,
 	}
 	for _, name := range o.cases {
 		run, known := cases[name]
@@ -110,6 +112,36 @@ func (c *caller) noEndpoint(r *result) error {
 func (c *caller) noService(r *result) error {
 	_, err := pb.NewGreeterService(c.options.name+".nobody", c.client).Greet(context.Background(), &pb.Request{Name: "John"})
 	return err
+}
+
+// debug asks what go-micro's own tools ask: health, statistics and the last lines of the log.
+func (c *caller) debug(r *result) error {
+	service := debug.NewDebugService(c.options.name, c.client)
+	health, err := service.Health(context.Background(), &debug.HealthRequest{}, c.with()...)
+	if err != nil {
+		return err
+	}
+	stats, err := service.Stats(context.Background(), &debug.StatsRequest{}, c.with()...)
+	if err != nil {
+		return err
+	}
+	r.Values = []int64{int64(stats.Timestamp), int64(stats.Started), int64(stats.Memory), int64(stats.Threads), int64(stats.Requests)}
+	r.Messages = []string{health.Status}
+	stream, err := service.Log(context.Background(), &debug.LogRequest{Count: 100}, c.with()...)
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	for {
+		record, err := stream.Recv()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		r.Messages = append(r.Messages, record.Message)
+	}
 }
 
 // count reads a server stream to its end. go-micro's client never half-closes it.

@@ -37,6 +37,7 @@ impl Rust {
     }
 }
 
+// features: B1, B7
 #[tokio::test]
 async fn a_unary_call_is_answered_and_its_deadline_seen() {
     let rust = rust().await;
@@ -48,6 +49,7 @@ async fn a_unary_call_is_answered_and_its_deadline_seen() {
     assert!((1..=5000).contains(&remaining), "{remaining}");
 }
 
+// features: B7
 #[tokio::test]
 async fn metadata_of_a_go_caller_is_seen_by_the_handler() {
     let rust = rust().await;
@@ -61,6 +63,7 @@ async fn metadata_of_a_go_caller_is_seen_by_the_handler() {
     assert_eq!((seen("timeout"), seen("x-content-type")), (None, None), "{outcome:?}");
 }
 
+// features: B12
 #[tokio::test]
 async fn errors_of_rust_handlers_reach_a_go_caller_whole() {
     let rust = rust().await;
@@ -80,6 +83,7 @@ async fn an_error_without_a_code_is_500_with_its_text() {
     assert_eq!((error.code, error.detail.as_str()), (500, "plain error"));
 }
 
+// features: B13
 #[tokio::test]
 async fn a_panic_of_a_handler_is_go_micros_500() {
     let rust = rust().await;
@@ -104,6 +108,7 @@ async fn a_go_callers_deadline_ends_the_handler_too() {
     until("the handler of the call that timed out ends", async || rust.greeter.running() == 0).await;
 }
 
+// features: B5
 #[tokio::test]
 async fn json_of_a_go_caller_is_understood_and_answered() {
     let rust = rust().await;
@@ -120,6 +125,7 @@ async fn a_method_that_is_not_there_is_said_to_be_unknown() {
     assert!(outcome.text.contains("unknown service Greeter.Nope"), "{outcome:?}");
 }
 
+// features: B2
 #[tokio::test]
 async fn a_server_stream_needs_no_half_close() {
     let rust = rust().await;
@@ -147,6 +153,7 @@ async fn a_go_caller_that_leaves_a_stream_ends_the_handler() {
     until("the handler of the stream that was left ends", async || rust.greeter.running() == 0).await;
 }
 
+// features: B2
 #[tokio::test]
 async fn a_chat_is_answered_message_by_message() {
     let rust = rust().await;

@@ -4,4 +4,5 @@ mod go_calls_rust;
 mod mdns;
 mod peer;
 mod rust_calls_go;
+mod service;
 mod wait;

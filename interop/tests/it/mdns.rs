@@ -49,7 +49,7 @@ impl GreeterCall {
     }
 }
 
-// features: C1
+// features: C1, C2
 #[tokio::test]
 async fn a_go_program_calls_a_rust_service_by_its_name() {
     let name = fresh("rust.mdns");
@@ -86,7 +86,7 @@ async fn a_go_program_reads_the_whole_record_of_a_rust_service() {
     assert_eq!(endpoint("Greeter.Count")["metadata"]["stream"], "true");
 }
 
-// features: C1
+// features: C1, C8
 #[tokio::test]
 async fn a_rust_program_calls_a_go_service_by_its_name() {
     let name = fresh("go.mdns");
@@ -117,6 +117,7 @@ async fn rust_and_go_nodes_of_one_service_are_both_found() {
     .await;
 }
 
+// features: C1
 #[tokio::test]
 async fn a_go_watcher_hears_a_rust_node_come_and_go() {
     let name = fresh("rust.watched");
@@ -142,6 +143,7 @@ async fn a_go_watcher_hears_a_rust_node_come_and_go() {
     }
 }
 
+// features: C1
 #[tokio::test]
 async fn a_rust_watcher_hears_a_go_node_come_and_go() {
     let name = fresh("go.watched");

@@ -33,7 +33,7 @@ fn named(name: &str) -> Request {
     Request { name: name.to_owned(), ..Request::default() }
 }
 
-// features: A1, A2
+// features: B1, B3, B7
 #[tokio::test]
 async fn a_unary_call_is_answered_and_carries_its_deadline() {
     let go = go().await;
@@ -43,6 +43,7 @@ async fn a_unary_call_is_answered_and_carries_its_deadline() {
     assert!((1..=50_000).contains(&response.remaining_millis), "{}", response.remaining_millis);
 }
 
+// features: B7
 #[tokio::test]
 async fn metadata_arrives_under_the_names_go_handlers_look_up() {
     let go = go().await;
@@ -52,6 +53,7 @@ async fn metadata_arrives_under_the_names_go_handlers_look_up() {
     assert_eq!(seen("Micro-From-Service"), Some("rust.client"), "{:?}", response.seen_metadata);
 }
 
+// features: B12
 #[tokio::test]
 async fn errors_of_go_handlers_arrive_with_id_code_and_detail() {
     let go = go().await;
@@ -82,6 +84,7 @@ async fn a_go_panic_arrives_as_500_and_the_server_lives() {
     assert_eq!(go.greeter.greet(&named("John")).address(go.address()).await.unwrap().msg, "Hello John");
 }
 
+// features: B8
 #[tokio::test]
 async fn a_deadline_ends_the_call_in_time() {
     let go = go().await;
@@ -92,6 +95,7 @@ async fn a_deadline_ends_the_call_in_time() {
     assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
 }
 
+// features: B5
 #[tokio::test]
 async fn json_is_spoken_and_64_bit_numbers_survive_it() {
     let go = go().await;
@@ -112,6 +116,7 @@ async fn a_method_that_go_does_not_have_is_said_to_be_unknown() {
     assert!(error.to_string().contains("Greeter.Nope"), "{error}");
 }
 
+// features: B2
 #[tokio::test]
 async fn a_server_stream_is_read_to_its_end() {
     let go = go().await;
@@ -135,6 +140,7 @@ async fn an_error_at_the_end_of_a_server_stream_arrives_after_the_messages() {
     assert_eq!((error.code(), error.get_id(), error.detail()), (404, go.name.as_str(), "no more"));
 }
 
+// features: B2
 #[tokio::test]
 async fn a_client_stream_is_summed_when_it_ends() {
     let go = go().await;
@@ -146,6 +152,7 @@ async fn a_client_stream_is_summed_when_it_ends() {
     assert_eq!((total.sum, total.count), (5050, 100));
 }
 
+// features: B2
 #[tokio::test]
 async fn a_chat_is_answered_message_by_message() {
     let go = go().await;
