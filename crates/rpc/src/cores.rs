@@ -1,7 +1,8 @@
 //! One thread a core, each with a runtime of its own.
 //!
 //! Work that moves between threads is the dearest thing on the way of a small call, so none of it moves: a connection,
-//! its codec and its handlers stay on the core they began on, and so does a call that a handler makes.
+//! its codec and its handlers stay on the core they began on, and so does a call that a handler makes. A caller on
+//! another runtime has its connections there.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -18,7 +19,7 @@ use tokio::task::JoinHandle;
 thread_local! {
     /// Which core this thread is.
     static CURRENT: Cell<Option<usize>> = const { Cell::new(None) };
-    /// Which core this foreign thread's work goes to.
+    /// Which core the work of this thread goes to, where it has no runtime.
     static FAVOURITE: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
@@ -100,33 +101,34 @@ pub(crate) fn handle(core: usize) -> &'static Handle {
     &cores().handles[core]
 }
 
-/// Runs a future on this thread if it is a core, else on the core that this thread's work always goes to, so that a
-/// caller of another runtime finds its connection again.
+/// Runs a future where it is, if that is a core or another tokio runtime; else on a core, the same for all that comes
+/// from this thread, so that its connections are found again.
+///
+/// A caller on a runtime of its own stays there, and so does its connection: to hop to a core and back costs more than
+/// the whole rest of a small call.
 pub(crate) async fn run<F>(future: F) -> Result<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    if current().is_some() {
+    if current().is_some() || Handle::try_current().is_ok() {
         return Ok(future.await);
     }
     Hop(handle(favourite()).spawn(future)).await
 }
 
-/// Returns the core that this foreign thread's work goes to.
-pub(crate) fn favourite() -> usize {
-    current().unwrap_or_else(|| {
-        FAVOURITE.with(|favourite| {
-            favourite.get().unwrap_or_else(|| {
-                let core = next();
-                favourite.set(Some(core));
-                core
-            })
+/// Returns the core that the work of this thread goes to.
+fn favourite() -> usize {
+    FAVOURITE.with(|favourite| {
+        favourite.get().unwrap_or_else(|| {
+            let core = next();
+            favourite.set(Some(core));
+            core
         })
     })
 }
 
-/// Work on a core for a caller elsewhere; it ends when the caller no longer waits.
+/// Work on a core for a caller without a runtime; it ends when the caller no longer waits.
 struct Hop<T>(JoinHandle<T>);
 
 impl<T> Future for Hop<T> {

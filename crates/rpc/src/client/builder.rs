@@ -95,8 +95,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how many connections go to one node from one core: the first until it carries 100 calls at once, further ones
-    /// up to this number then. 4 by default.
+    /// Sets how many connections go to one node from one core (or runtime of the caller's): the first until it carries 100
+    /// calls at once, further ones up to this number then. 4 by default.
     pub fn pool(mut self, connections: usize) -> Self {
         self.pool.connections = connections.max(1);
         self

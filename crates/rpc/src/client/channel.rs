@@ -1,4 +1,4 @@
-//! The connections from one core to one address.
+//! The connections from one runtime to one address.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -79,17 +79,17 @@ impl Channel {
 
     /// Begins to connect. It goes on when nobody waits any longer.
     fn dial(self: &Arc<Self>) -> Dial {
-        let channel = self.clone();
+        let dialing = Dialing(self.clone());
         let number = self.dials.fetch_add(1, Ordering::Relaxed);
         let task = tokio::spawn(async move {
-            let opened = connection::open(&channel, &channel.options, number).await;
-            let mut state = channel.state();
-            state.dial = None;
-            opened.inspect(|connection| state.connections.push(connection.clone())).map_err(Arc::new)
+            let channel = &dialing.0;
+            let opened = connection::open(channel, &channel.options, number).await;
+            opened.inspect(|connection| channel.state().connections.push(connection.clone())).map_err(Arc::new)
         });
         async move {
             task.await.unwrap_or_else(|_| {
-                Err(Arc::new(Error::new(Kind::Internal, "connecting ended in a panic; this is a bug").id(CLIENT)))
+                let text = "connecting was given up, because the runtime of the caller ends";
+                Err(Arc::new(Error::new(Kind::Unavailable, text).id(CLIENT)))
             })
         }
         .boxed()
@@ -99,5 +99,14 @@ impl Channel {
     /// Forgets a connection.
     pub(super) fn remove(&self, connection: &Connection) {
         self.state().connections.retain(|one| one.number() != connection.number());
+    }
+}
+
+/// A dial under way. However it ends, the next call that needs a connection begins another.
+struct Dialing(Arc<Channel>);
+
+impl Drop for Dialing {
+    fn drop(&mut self) {
+        self.0.state().dial = None;
     }
 }

@@ -105,7 +105,7 @@ impl Drop for Lease {
     }
 }
 
-/// Connects, and begins to drive the connection on this core.
+/// Connects, and begins to drive the connection on this runtime.
 pub(super) async fn open(channel: &Arc<Channel>, options: &PoolOptions, number: u64) -> Result<Arc<Connection>> {
     let address = &channel.address;
     let keep_alive = options.keep_alive;
@@ -141,6 +141,7 @@ pub(super) async fn open(channel: &Arc<Channel>, options: &PoolOptions, number: 
     });
     let (weak, heard, idle) = (Arc::downgrade(&connection), connection.heard.clone(), options.idle);
     let node = address.clone();
+    let driven = Driven(weak.clone());
     tokio::spawn(async move {
         let silent = async {
             match pings {
@@ -157,11 +158,20 @@ pub(super) async fn open(channel: &Arc<Channel>, options: &PoolOptions, number: 
             }
         };
         drive(h2, silent, unused(&weak, idle), &node).await;
-        if let Some(connection) = weak.upgrade() {
-            connection.close();
-        }
+        drop(driven);
     });
     Ok(connection)
+}
+
+/// A connection that is driven: it is out of the pool as soon as it no longer is, also when its runtime ends.
+struct Driven(Weak<Connection>);
+
+impl Drop for Driven {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.upgrade() {
+            connection.close();
+        }
+    }
 }
 
 /// Drives a connection until it ends, is found dead, or is not needed.

@@ -36,7 +36,9 @@ use targets::Targets;
 /// Calls services by name. A cheap clone; all clones share their connections.
 ///
 /// A call goes to one of the service's nodes, over a pooled connection, with a deadline over all its tries. Made inside a
-/// handler it stays on the handler's core, and shares its deadline and its trace.
+/// handler it stays on the handler's core, and shares its deadline and its trace. Made on a tokio runtime of the caller's
+/// own, which must have its I/O and time drivers enabled, it stays there, and so do its connections; made elsewhere, it
+/// runs on a core.
 ///
 /// # Examples
 ///

@@ -1,4 +1,4 @@
-//! Streams: opened on a core, and carried there by a task of their own.
+//! Streams: opened where they are called, and carried there by a task of their own.
 
 use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
@@ -26,7 +26,7 @@ pub(super) struct Opened {
     pub(super) source: Source,
 }
 
-/// Opens a stream on this core. With a first message the sending direction ends behind it.
+/// Opens a stream. With a first message the sending direction ends behind it.
 pub(super) async fn open(plan: Plan) -> Result<Opened> {
     let opening = unary::within(&plan, &Open);
     let opened = timeout(unary::OPENING, opening).await.unwrap_or_else(|_| {

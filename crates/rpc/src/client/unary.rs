@@ -19,7 +19,7 @@ use super::progress::Progress;
 use crate::trace;
 use crate::wire::status;
 
-/// Runs a unary call on this core and returns the body of the answer.
+/// Runs a unary call on this runtime and returns the body of the answer.
 pub(super) async fn run(plan: Plan) -> Result<Bytes> {
     let span = trace::client(&plan.target.service, &plan.target.endpoint, &plan.metadata);
     let result = match span {
