@@ -6,6 +6,7 @@
 mod fields;
 mod level;
 mod lines;
+mod rate;
 mod ring;
 mod spans;
 

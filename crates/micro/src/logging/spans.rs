@@ -5,13 +5,15 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use tracing::span::{Attributes, Id, Record as Values};
+use tracing::subscriber::Interest;
 use tracing::{Metadata, Subscriber};
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::{FilterFn, LevelFilter};
+use tracing_subscriber::filter::{DynFilterFn, LevelFilter};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::fields::Fields;
+use super::rate::Rate;
 
 /// How many spans are kept.
 const KEPT: usize = 512;
@@ -36,6 +38,9 @@ pub(crate) struct Span {
     pub(crate) direction: Direction,
 }
 
+/// How many spans a second are looked at: a busy service need not pay for more than anybody reads.
+static RATE: Rate = Rate::new(256);
+
 static RING: Mutex<VecDeque<Span>> = Mutex::new(VecDeque::new());
 
 /// Returns up to `count` of the last spans, oldest first; those of one trace, unless `trace` is empty.
@@ -47,12 +52,17 @@ pub(crate) fn recent(count: usize, trace: &str) -> Vec<Span> {
     spans
 }
 
-/// The spans that are kept: those of the framework's own calls and events. Its debug lines are the log's business.
-pub(super) fn filter() -> FilterFn {
-    FilterFn::new(kept as fn(&Metadata<'_>) -> bool).with_max_level_hint(LevelFilter::DEBUG)
+/// The spans that are kept: those of the framework's own calls and events, as long as there is room in this second. Its
+/// debug lines are the log's business.
+pub(super) fn filter<S>() -> DynFilterFn<S> {
+    type Wanted<S> = fn(&Metadata<'_>, &Context<'_, S>) -> bool;
+    type Interesting = fn(&'static Metadata<'static>) -> Interest;
+    let wanted: Wanted<S> = |metadata, _| own(metadata) && RATE.has_room();
+    let interesting: Interesting = |metadata| if own(metadata) { Interest::sometimes() } else { Interest::never() };
+    DynFilterFn::new(wanted).with_max_level_hint(LevelFilter::DEBUG).with_callsite_filter(interesting)
 }
 
-fn kept(metadata: &Metadata<'_>) -> bool {
+fn own(metadata: &Metadata<'_>) -> bool {
     // What is neither is a hint: the question whether a span would be wanted at all.
     !metadata.is_event() && ["micro_rpc", "micro_event"].iter().any(|own| metadata.target().starts_with(own))
 }
@@ -69,6 +79,7 @@ struct Open {
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
+        RATE.take();
         let mut fields = Fields::default();
         attributes.record(&mut fields);
         span.extensions_mut().insert(Open { started: (SystemTime::now(), Instant::now()), fields });

@@ -40,7 +40,7 @@ pub(crate) const TABLE: &[Setting] = &[
     setting("log_level", "LEVEL", "info", "trace, debug, info, warn, error, fatal; or info,micro_rpc=debug"),
     setting("log_format", "FORMAT", "text", "text or json"),
     setting("http_address", "HOST:PORT", "", "Serves /metrics, /live and /ready; :9090 is loopback only"),
-    setting("tracing", "on|off", "on", "Keeps the last calls for Debug.Trace; off saves a microsecond a call"),
+    setting("tracing", "on|off", "on", "Begins traces, and keeps calls for Debug.Trace, up to 256 a second"),
     setting("cores", "N", "", "Threads that serve calls; all cores by default"),
     setting("home", "FOLDER", "", "Folder of the embedded plugins; ~/.micro by default"),
     setting("config_file", "FILE", "", "JSON file with any of these settings"),
