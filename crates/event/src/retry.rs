@@ -2,6 +2,9 @@ use std::time::Duration;
 
 use micro_core::{Error, Retry};
 
+/// As good as for ever, and yet a time that can be added to a clock: longer durations are cut to it.
+pub(crate) const FOREVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+
 /// How often, and with which pauses, a failing handler gets its message again.
 ///
 /// Pauses double from `min` to `max`, each shortened by up to a fifth at random, so that messages that failed together do
@@ -52,8 +55,8 @@ impl RetryPolicy {
     /// Sets the first and the longest pause.
     #[must_use]
     pub fn pauses(mut self, min: Duration, max: Duration) -> Self {
-        self.min = min;
-        self.max = max.max(min);
+        self.min = min.min(FOREVER);
+        self.max = max.max(min).min(FOREVER);
         self
     }
 

@@ -22,6 +22,7 @@ pub use sending::Publishing;
 
 use crate::events::{Events, Settings};
 use crate::headers;
+use crate::retry::FOREVER;
 
 /// Publishes values of one type on one topic. A cheap clone; made by [`Events::event`].
 pub struct Event<T> {
@@ -112,7 +113,7 @@ impl Options {
             return Err(no_such_format::<T>(format));
         }
         let context = self.context.or_else(Context::try_current);
-        let mut timeout = self.timeout.unwrap_or(settings.timeout);
+        let mut timeout = self.timeout.unwrap_or(settings.timeout).min(FOREVER);
         let mut headers = self.headers;
         if let Some(context) = &context {
             timeout = context.remaining().map_or(timeout, |left| timeout.min(left));

@@ -173,8 +173,9 @@ impl Member {
         std::mem::take(&mut *lock(&self.shared.workers))
     }
 
-    /// Takes from the gauge what aborted handlers released.
+    /// Looks at the last confirmations, and takes from the gauge what aborted handlers released.
     pub(crate) fn gone(&self) {
+        lock(&self.shared.unconfirmed).sweep(&self.endpoint);
         let unanswered = self.lock().unanswered();
         self.measure.in_flight.decrement(unanswered as f64);
     }

@@ -147,8 +147,9 @@ impl Pump {
                 () = sleep(period) => self.extend(),
             }
         }
+        let left = timeout(LEAVE, self.subscription.unsubscribe()).await;
         self.member.gone();
-        match timeout(LEAVE, self.subscription.unsubscribe()).await {
+        match left {
             Ok(result) => result.map_err(|error| error.operation("event.stop")),
             Err(_) => Err(Error::new(
                 Kind::Timeout,

@@ -6,6 +6,8 @@ use micro_core::{Error, Kind, Result};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::retry::FOREVER;
+
 /// A subscriber at work.
 ///
 /// Dropped, it stops as by [`stop`](Self::stop) with ten seconds, in the background.
@@ -59,7 +61,7 @@ impl Subscribed {
     /// If answers could not be sent, so that their messages come again; or with what ended the subscription before.
     pub async fn stop(self, limit: Duration) -> Result<()> {
         let now = Instant::now();
-        self.stop.send_replace(Some(now.checked_add(limit).unwrap_or(now)));
+        self.stop.send_replace(Some(now + limit.min(FOREVER)));
         match self.pump.await {
             Ok(result) => result,
             Err(error) if error.is_cancelled() => Ok(()),

@@ -10,7 +10,7 @@ use micro_core::registry::{Endpoint, Value};
 use super::batch::{BatchHandler, EventsHandler, TypedBatch};
 use super::handler::{EventHandler, Handler, Raw, Typed};
 use super::methods::{Methods, SubscriberMethods};
-use crate::retry::RetryPolicy;
+use crate::retry::{FOREVER, RetryPolicy};
 
 /// A handler with the topic it hears and how it wants to; [`Events::subscribe`](crate::Events::subscribe) sets it to work.
 ///
@@ -161,13 +161,13 @@ impl Subscriber {
     ///
     /// A handler is cancelled at an `await`: one that blocks its thread is not.
     pub fn time_limit(mut self, limit: Duration) -> Self {
-        self.settings.time_limit = limit;
+        self.settings.time_limit = limit.min(FOREVER);
         self
     }
 
     /// Sets how long the broker waits for a member that fell silent, instead of 30 s. It is extended while handlers work.
     pub fn lease(mut self, lease: Duration) -> Self {
-        self.settings.lease = Some(lease);
+        self.settings.lease = Some(lease.min(FOREVER));
         self
     }
 
@@ -194,7 +194,7 @@ impl Subscriber {
 
     /// Sets how large a batch becomes, and how long it waits for that. Default 100 events, 100 ms.
     pub fn batch(mut self, max: usize, wait: Duration) -> Self {
-        self.settings.batch = (max.max(1), wait);
+        self.settings.batch = (max.max(1), wait.min(FOREVER));
         self
     }
 

@@ -1,11 +1,12 @@
-//! A broker that refuses to publish on `.dead` topics for a while.
+//! A broker that refuses to publish on `.dead` topics for a while, or whose subscriptions end.
 
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use micro_core::broker::{
-    Broker, BrokerOptions, Capability, Memory, Message, Receipts, SubscribeOptions, Subscription, Topic,
+    Broker, BrokerOptions, Capability, Delivery, Memory, Message, Queue, Receipts, SubscribeOptions, Subscription,
+    Topic,
 };
 use micro_core::{Error, Kind, Result};
 
@@ -15,11 +16,18 @@ pub(crate) struct Faulty {
     pub(crate) memory: Arc<Memory>,
     pub(crate) failures: Arc<AtomicU32>,
     pub(crate) tried: Arc<AtomicU32>,
+    /// So many subscriptions end with an error after their first deliveries.
+    pub(crate) ends: Arc<AtomicU32>,
 }
 
 impl Faulty {
     pub(crate) fn new(failures: u32) -> Self {
-        Self { memory: Arc::new(Memory::new()), failures: Arc::new(AtomicU32::new(failures)), tried: Arc::default() }
+        Self {
+            memory: Arc::new(Memory::new()),
+            failures: Arc::new(AtomicU32::new(failures)),
+            tried: Arc::default(),
+            ends: Arc::default(),
+        }
     }
 }
 
@@ -60,9 +68,42 @@ impl Broker for Faulty {
         self.memory.ready().await
     }
     async fn subscribe(&self, topic: &Topic, options: SubscribeOptions) -> Result<Box<dyn Subscription>> {
-        self.memory.subscribe(topic, options).await
+        let inner = self.memory.subscribe(topic, options).await?;
+        let ends = self.ends.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        Ok(if ends { Box::new(Ending { inner, given: false }) } else { inner })
     }
     fn as_any(&self) -> &dyn Any {
         self
+    }
+}
+
+/// A subscription that ends after its first deliveries, as if its topic was deleted.
+#[derive(Debug)]
+struct Ending {
+    inner: Box<dyn Subscription>,
+    given: bool,
+}
+
+#[async_trait::async_trait]
+impl Subscription for Ending {
+    fn topic(&self) -> &Topic {
+        self.inner.topic()
+    }
+    fn queue(&self) -> Option<&Queue> {
+        self.inner.queue()
+    }
+    async fn next(&mut self, max: usize) -> Result<Option<Vec<Delivery>>> {
+        if self.given {
+            return Err(Error::new(Kind::NotFound, "the topic was deleted"));
+        }
+        let next = self.inner.next(max).await;
+        self.given = true;
+        next
+    }
+    async fn stop(&mut self) {
+        self.inner.stop().await;
+    }
+    async fn unsubscribe(self: Box<Self>) -> Result<()> {
+        self.inner.unsubscribe().await
     }
 }

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use micro_core::broker::{Delivery, Queue, SubscribeOptions, Topic};
@@ -6,7 +7,8 @@ use micro_core::{Context, Error, Kind};
 use micro_event::{Events, RetryPolicy, subscriber};
 use tokio::sync::Semaphore;
 
-use crate::support::{LIMIT, Order, QUIET, Seen, memory, restricted, topic, until};
+use crate::faulty::Faulty;
+use crate::support::{LIMIT, Order, QUIET, Seen, events, memory, restricted, topic, until};
 
 /// What the queue still has: what was not acknowledged.
 async fn left(events: &Events, topic: &str, queue: &str) -> Vec<Delivery> {
@@ -154,6 +156,21 @@ async fn a_subscription_ends_when_its_broker_is_disconnected() {
     events.broker().disconnect().await.unwrap();
     let ended = tokio::time::timeout(LIMIT, live.ended()).await;
     assert!(ended.is_ok(), "it goes on without a broker");
+}
+
+// features: D8
+#[tokio::test]
+async fn a_subscription_that_ends_by_itself_is_taken_up_again() {
+    let faulty = Faulty::new(0);
+    faulty.ends.store(1, Ordering::SeqCst);
+    let events = events(faulty).await;
+    let (topic, seen) = (topic(), Seen::<Order>::new());
+    let live = events.subscribe(subscriber(&topic, seen.handler()).queue("q")).await.unwrap();
+    publish(&events, &topic, 5).await;
+    seen.wait(5).await;
+    publish(&events, &topic, 5).await;
+    seen.stays(10).await;
+    live.stop(LIMIT).await.unwrap();
 }
 
 #[tokio::test]

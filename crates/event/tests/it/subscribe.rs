@@ -226,3 +226,28 @@ async fn a_paused_subscription_gets_nothing_until_it_goes_on() {
     live.resume().await.unwrap();
     seen.stays(1).await;
 }
+
+#[tokio::test]
+async fn the_longest_durations_are_as_good_as_for_ever() {
+    let events = memory().await;
+    let (topic, seen) = (topic(), Seen::<Order>::new());
+    let for_ever = std::time::Duration::MAX;
+    let all = seen.clone();
+    // The types of a closure's arguments follow from the event's.
+    let handler = subscriber::<Order, _>(&topic, move |context, order| {
+        let all = all.clone();
+        async move {
+            tokio::task::yield_now().await;
+            assert!(context.remaining().is_some());
+            all.push(order);
+            Ok(())
+        }
+    });
+    let handler = handler.time_limit(for_ever).lease(for_ever).retry(RetryPolicy::new().pauses(for_ever, for_ever));
+    let live = events.subscribe(handler).await.unwrap();
+    events.event(&topic).publish(&Order::default()).timeout(for_ever).await.unwrap();
+    let results = events.event(&topic).publish_all(&[Order::default()]).timeout(for_ever).await;
+    assert!(results[0].is_ok());
+    seen.wait(2).await;
+    live.stop(for_ever).await.unwrap();
+}
