@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use micro_core::Result;
 use rusqlite::{Connection, OpenFlags};
+use rustix::fs::fdatasync;
 
 use crate::failure::{failure, io_failure};
 use crate::home::Home;
 use crate::lock::FairLock;
 use crate::migration::Schema;
-use crate::storage::{Durability, Storage};
+use crate::storage::Storage;
 
 /// Pages of the write-ahead log after which a commit copies it back into the file: 16 MiB.
 const CHECKPOINT_PAGES: u32 = 4096;
@@ -23,7 +24,8 @@ pub struct Database {
     path: PathBuf,
     connection: Connection,
     lock: FairLock,
-    synced: bool,
+    /// The write-ahead log, to sync it: SQLite would do that with everybody else waiting, and with more than the data.
+    log: Option<File>,
 }
 
 impl Database {
@@ -52,7 +54,7 @@ impl Database {
             schema.migrate(&path, &connection)?;
             prepare(&connection).map_err(|error| failure(&path, "open the database", error))?;
         }
-        Ok(Self { path, connection, lock, synced: true })
+        Ok(Self { path, connection, lock, log: None })
     }
 
     /// Opens a file for reading, beside a writing side that is open.
@@ -88,14 +90,7 @@ impl Database {
 }
 
 impl Storage for Database {
-    fn begin(&mut self, durability: Durability) -> Result<()> {
-        let synced = durability == Durability::Synced;
-        let failed = |error| failure(&self.path, "begin a transaction", error);
-        if synced != self.synced {
-            let level = if synced { "PRAGMA synchronous = FULL" } else { "PRAGMA synchronous = NORMAL" };
-            self.connection.execute_batch(level).map_err(failed)?;
-            self.synced = synced;
-        }
+    fn begin(&mut self) -> Result<()> {
         // Held over begin and commit alike; a guard cannot live beside the connection it protects, so it is let go by
         // name in `commit` and `roll_back`.
         std::mem::forget(self.lock.acquire()?);
@@ -126,6 +121,26 @@ impl Storage for Database {
         }
         self.lock.release();
     }
+
+    fn sync(&mut self) -> Result<()> {
+        let log = match &mut self.log {
+            Some(log) => log,
+            none => {
+                let path = with_ending(&self.path, "-wal");
+                let failed = |error| io_failure(&path, "open the write-ahead log", &error);
+                none.insert(File::open(&path).map_err(failed)?)
+            }
+        };
+        // Either the log still holds the transaction, or somebody has copied it into the file since, and synced that.
+        fdatasync(log).map_err(|error| io_failure(&self.path, "sync the database", &error.into()))
+    }
+}
+
+/// Returns the path of a file that SQLite keeps beside the database.
+pub(crate) fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
 }
 
 fn connect(path: &Path) -> Result<Connection> {
@@ -139,7 +154,8 @@ fn connect(path: &Path) -> Result<Connection> {
 
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
+    // The log is synced before it is copied back; after a commit we do that ourselves.
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "journal_size_limit", LOG_LIMIT)?;
     connection.pragma_update(None, "cache_size", -8192)

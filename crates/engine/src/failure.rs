@@ -5,6 +5,8 @@ use micro_core::{Error, Kind, Result, Retry};
 use rusqlite::ErrorCode;
 use rustix::process::{Resource, getrlimit};
 
+use crate::database::with_ending;
+
 /// Less than this is a full disk: SQLite writes a page and its frame at a time, and a file system keeps a reserve.
 const ROOM: u64 = 1 << 20;
 
@@ -96,11 +98,9 @@ fn free(file: &Path) -> Result<u64, rustix::io::Errno> {
 fn no_room(file: &Path) -> bool {
     let near_limit = || {
         let limit = getrlimit(Resource::Fsize).current?;
-        let largest = ["", "-wal", "-shm"].iter().filter_map(|end| {
-            let mut name = file.as_os_str().to_owned();
-            name.push(end);
-            Some(std::fs::metadata(name).ok()?.len())
-        });
+        let largest = ["", "-wal", "-shm"]
+            .iter()
+            .filter_map(|ending| Some(std::fs::metadata(with_ending(file, ending)).ok()?.len()));
         Some(largest.max()? + ROOM > limit)
     };
     free(file).is_ok_and(|bytes| bytes < ROOM) || near_limit().unwrap_or(false)

@@ -67,8 +67,10 @@ impl Drop for Process {
 }
 
 fn is_alive(run: &Path, id: &str) -> bool {
-    let Ok(file) = File::options().write(true).open(run.join(format!("{id}.alive"))) else {
-        return false;
+    let file = match File::options().write(true).open(run.join(format!("{id}.alive"))) {
+        Ok(file) => file,
+        // Only what is gone is dead: this process may be out of descriptors, and the other one at work.
+        Err(error) => return error.kind() != io::ErrorKind::NotFound,
     };
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Err(_) => true,

@@ -18,9 +18,9 @@ pub trait Storage: Send + 'static {
     /// # Errors
     ///
     /// Names the file and what to do; nothing has begun then.
-    fn begin(&mut self, durability: Durability) -> Result<()>;
+    fn begin(&mut self) -> Result<()>;
 
-    /// Makes everything since [`begin`](Self::begin) seen, and safe as was asked there.
+    /// Makes everything since [`begin`](Self::begin) seen by all processes, and lets the next one have its turn.
     ///
     /// # Errors
     ///
@@ -29,4 +29,11 @@ pub trait Storage: Send + 'static {
 
     /// Forgets everything since [`begin`](Self::begin).
     fn roll_back(&mut self);
+
+    /// Makes what was committed safe against a power cut. Others write meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Names the file and what to do; what was committed is seen, and may be gone after a power cut.
+    fn sync(&mut self) -> Result<()>;
 }

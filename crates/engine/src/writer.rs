@@ -39,10 +39,13 @@ pub trait Work: Send + 'static {
     /// The transaction is rolled back and every job of it fails. A failure of one job alone is kept in the job.
     fn apply(&mut self, storage: &mut Self::Storage, jobs: &mut [Self::Job]) -> Result<()>;
 
-    /// Answers the jobs: they are stored.
-    fn committed(&mut self, storage: &mut Self::Storage, jobs: Vec<Self::Job>);
+    /// Hears that the jobs are committed, though not yet safe against a power cut: the moment to wake others.
+    fn seen(&mut self);
 
-    /// Answers the jobs: none of them is stored.
+    /// Answers the jobs: they are stored, as safe as they asked for.
+    fn committed(&mut self, jobs: Vec<Self::Job>);
+
+    /// Answers the jobs: none of them is stored for good.
     fn failed(&mut self, jobs: Vec<Self::Job>, error: &Error);
 }
 
@@ -118,20 +121,26 @@ impl<J: Job> Drop for CloseOnExit<'_, J> {
 fn run<W: Work>(queue: &Queue<W::Job>, mut storage: W::Storage, mut work: W) {
     let mut lazy_at = Instant::now();
     while queue.wait(lazy_at) {
-        // Taken before the turn in the file comes: the durability is a setting of the transaction. What comes meanwhile
-        // goes along if it asks for no more.
-        let mut jobs = queue.take();
-        if jobs.is_empty() {
-            continue;
-        }
-        let durability = jobs.iter().map(Job::durability).max().unwrap_or(Durability::Written);
-        let done = storage.begin(durability).and_then(|()| {
+        let mut jobs = Vec::new();
+        let done = storage.begin().and_then(|()| {
+            // Taken when the turn has come: what came while others wrote goes along.
+            jobs = queue.take();
             work.apply(&mut storage, &mut jobs).inspect_err(|_| storage.roll_back())?;
-            storage.commit()
+            storage.commit()?;
+            work.seen();
+            match jobs.iter().map(Job::durability).max() {
+                Some(Durability::Synced) => storage.sync(),
+                _ => Ok(()),
+            }
         });
         match done {
-            Ok(()) => work.committed(&mut storage, jobs),
-            Err(error) => work.failed(jobs, &error),
+            Ok(()) => work.committed(jobs),
+            Err(error) => {
+                if jobs.is_empty() {
+                    jobs = queue.take();
+                }
+                work.failed(jobs, &error);
+            }
         }
         lazy_at = Instant::now() + LAZY_PAUSE;
     }

@@ -98,9 +98,8 @@ impl Embedded {
     /// Creates a broker on a folder. No I/O is done.
     #[must_use]
     pub fn at(folder: impl AsRef<std::path::Path>) -> Self {
-        let folder = folder.as_ref().to_string_lossy();
-        // A path cannot make an address that does not parse: what stands for something in one is escaped by nobody.
-        let address = Address::parse(&format!("embedded://{folder}")).unwrap_or_default();
+        // Set, not parsed: a path may hold what means something in an address.
+        let address = Address::parse("embedded://").unwrap_or_default().with_path(folder.as_ref().to_string_lossy());
         let state = State { options: BrokerOptions::new().address(address), connection: None };
         Self { state: Mutex::new(state) }
     }

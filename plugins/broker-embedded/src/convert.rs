@@ -13,7 +13,7 @@
 use bytes::Bytes;
 use micro_core::Headers;
 use micro_core::broker::Message;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const KEY: u8 = 1;
 const TIMES: u8 = 2;
@@ -33,6 +33,11 @@ pub(crate) fn wall_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
 }
 
+/// What is further away than time goes is never.
+fn later(time: u64, pause: Duration) -> u64 {
+    time.saturating_add(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX))
+}
+
 /// Writes a message behind what the buffer holds.
 pub(crate) fn encode(message: &Message, buffer: &mut Vec<u8>) {
     let times = message.options().filter(|options| options.delay.is_some() || options.ttl.is_some());
@@ -42,9 +47,9 @@ pub(crate) fn encode(message: &Message, buffer: &mut Vec<u8>) {
     }
     if let Some(times) = times {
         let now = wall_now();
-        let delay = times.delay.map_or(0, |delay| now + delay.as_millis() as u64);
+        let delay = times.delay.map_or(0, |delay| later(now, delay));
         put(buffer, delay);
-        put(buffer, times.ttl.map_or(0, |ttl| delay.max(now) + ttl.as_millis() as u64));
+        put(buffer, times.ttl.map_or(0, |ttl| later(delay.max(now), ttl)));
     }
     put(buffer, message.headers.len() as u64);
     for (name, value) in message.headers.iter() {
@@ -114,7 +119,6 @@ fn take_bytes(bytes: &Bytes, at: &mut usize) -> Option<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn through(message: &Message) -> Record {
         let mut buffer = Vec::new();
@@ -137,6 +141,12 @@ mod tests {
         let now = wall_now();
         let back = through(&Message::new("x").delay(Duration::from_secs(5)).ttl(Duration::from_secs(7)));
         assert!((5000..6000).contains(&(back.visible - now)) && (12_000..13_000).contains(&(back.expires - now)));
+    }
+
+    #[test]
+    fn a_pause_without_end_is_kept_as_never() {
+        let back = through(&Message::new("x").delay(Duration::MAX).ttl(Duration::MAX));
+        assert_eq!((back.visible, back.expires), (u64::MAX, u64::MAX));
     }
 
     #[test]

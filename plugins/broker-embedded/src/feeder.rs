@@ -113,6 +113,10 @@ impl Member {
 
     /// Looks for what nobody tells: a lease that ended, a process that died, a drain that takes too long.
     fn watch(self: &Arc<Self>, folder: &Folder, reader: &Connection) {
+        // Who found the lease over waits, and it may have been lengthened since.
+        if self.lock().ready_len() > 0 {
+            self.arrived.notify_one();
+        }
         let Some((_, queue)) = self.queue else { return };
         let (over, leave) = {
             let state = self.lock();

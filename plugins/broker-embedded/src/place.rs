@@ -42,9 +42,28 @@ pub(crate) fn partition(key: &[u8], partitions: u32) -> u32 {
     (hash(key) % u64::from(partitions)) as u32
 }
 
+/// Returns the partition of a turn: each once before any comes again, neighbours in turn far from each other, so that
+/// a few turns reach every member of a queue.
+pub(crate) fn spread(turn: u32, partitions: u32) -> u32 {
+    let stride = [7, 11].into_iter().find(|prime| !partitions.is_multiple_of(*prime)).unwrap_or(13);
+    (u64::from(turn) * u64::from(stride) % u64::from(partitions)) as u32
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn turns_reach_every_partition_and_four_of_them_every_half() {
+        for partitions in 1..=MAX_PARTITIONS {
+            let reached: std::collections::BTreeSet<_> = (0..partitions).map(|turn| spread(turn, partitions)).collect();
+            assert_eq!(reached.len() as u32, partitions);
+        }
+        for turn in 0..16 {
+            let low = (turn..turn + 4).filter(|turn| spread(*turn, 16) < 8).count();
+            assert!((1..=3).contains(&low), "{turn}");
+        }
+    }
 
     #[test]
     fn partitions_are_ranges_that_do_not_touch() {

@@ -243,7 +243,7 @@ impl Share {
         };
         let key = record.message.key.as_ref().map_or(0, |key| hash(key).max(1));
         if record.visible > clock.wall {
-            let entry = Entry { due: clock.boot + (record.visible - clock.wall), ..entry };
+            let entry = Entry { due: clock.boot.saturating_add(record.visible - clock.wall), ..entry };
             self.cursor.entries.insert(row.offset, entry);
             self.due.insert((entry.due, row.offset));
             return None;

@@ -16,6 +16,9 @@ use crate::tables::{channel, message, retention, share, start};
 /// How often at most the age of messages is looked at.
 const AGE_CHECK: Duration = Duration::from_secs(30);
 
+/// In so many partitions at least go the messages without a key of one transaction: a page is written for each.
+const PARTITIONS_A_COMMIT: u32 = 4;
+
 /// What the writer thread keeps between transactions.
 pub(crate) struct Work {
     process: Arc<Process>,
@@ -119,7 +122,7 @@ impl Work {
             let mut insert = insert.map_err(|error| storage.failure("store messages", error))?;
             for publish in &mut publishes {
                 let known = self.topics.get(storage, &publish.topic, &publish.settings)?;
-                let run = (count as u32 / known.partitions).max(1);
+                let run = (count as u32 / PARTITIONS_A_COMMIT).max(1);
                 let Publish { messages, places, .. } = &mut **publish;
                 let parts = message::append(storage, &mut insert, known, messages, run, places, &mut self.buffer)?;
                 if known.grown > publish.settings.retain_bytes / 16 {
@@ -239,7 +242,7 @@ impl micro_engine::Work for Work {
         Ok(())
     }
 
-    fn committed(&mut self, _storage: &mut Database, jobs: Vec<Job>) {
+    fn seen(&mut self) {
         let round = std::mem::take(&mut self.round);
         if !round.wakes.is_empty() {
             self.hub.wake(&round.wakes);
@@ -260,6 +263,9 @@ impl micro_engine::Work for Work {
             member.lock().lose(*partition);
             member.balance();
         }
+    }
+
+    fn committed(&mut self, jobs: Vec<Job>) {
         for mut job in jobs {
             match &mut job {
                 Job::Balance { member, outcome } => member.balanced(outcome.take()),

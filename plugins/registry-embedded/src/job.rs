@@ -53,11 +53,14 @@ impl micro_engine::Work for Work {
         Ok(())
     }
 
-    fn committed(&mut self, _storage: &mut Database, jobs: Vec<Job>) {
+    fn seen(&mut self) {
         self.bell.ring(&[Wake { channel: 0, parts: 1 }]);
         if let Some(signal) = self.signal.get() {
             signal.notify();
         }
+    }
+
+    fn committed(&mut self, jobs: Vec<Job>) {
         for job in jobs {
             job.promise.complete_all(|_| Ok(()));
         }

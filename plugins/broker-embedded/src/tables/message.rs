@@ -42,7 +42,7 @@ pub(crate) fn append(
             (None, Some(key)) => place::partition(key, known.partitions),
             (None, None) => {
                 known.turn = known.turn.wrapping_add(1);
-                (known.turn / run) % known.partitions
+                place::spread(known.turn / run, known.partitions)
             }
         };
         buffer.clear();

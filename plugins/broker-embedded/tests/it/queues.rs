@@ -184,3 +184,24 @@ async fn an_answer_given_twice_is_a_conflict() {
         assert!(error.to_string().contains("settled already"), "{error}");
     }
 }
+
+/// The lock that writers take turns with stands for a disk, or a machine, that stood still.
+#[tokio::test]
+async fn a_member_that_stood_still_for_longer_than_its_lease_goes_on_where_nobody_took_over() {
+    let desk = Desk::open_with("?partitions=1").await;
+    let options = SubscribeOptions::new().queue(Queue::new("q").unwrap());
+    let mut queue = desk.subscribe(options.in_flight(4).lease(Duration::from_millis(400))).await;
+    desk.publish(0..12).await;
+    let mut held = take(&mut queue, 4).await;
+    tokio::time::sleep(Duration::from_millis(300)).await; // as many again are read ahead
+    let lock = std::fs::File::options().write(true).open(desk.folder.path().join("broker.lock")).unwrap();
+    lock.lock().unwrap();
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let first = held.remove(0);
+    let acknowledged = tokio::spawn(first.ack());
+    assert!(tokio::time::timeout(Duration::from_millis(200), queue.next(4)).await.is_err(), "the lease is over");
+    lock.unlock().unwrap();
+    acknowledged.await.unwrap().unwrap();
+    ack(held).await;
+    assert_eq!(settle(&mut queue, 8).await, texts(4..12));
+}
