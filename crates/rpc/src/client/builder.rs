@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use micro_core::codec::Format;
 use micro_core::context::Propagation;
-use micro_core::registry::Registry;
+use micro_core::registry::{Cache, Registry};
 use micro_core::selector::{Random, Selector};
 
 use super::nodes::Nodes;
@@ -19,7 +19,7 @@ use crate::wire::keep_alive::KeepAlive;
 /// Makes a [`Client`]. Nothing is opened before the first call.
 #[must_use]
 pub struct ClientBuilder {
-    registry: Option<Arc<dyn Registry>>,
+    cache: Option<Arc<Cache>>,
     selector: Arc<dyn Selector>,
     timeout: Duration,
     retries: u32,
@@ -33,7 +33,7 @@ pub struct ClientBuilder {
 impl ClientBuilder {
     pub(super) fn new() -> Self {
         Self {
-            registry: None,
+            cache: None,
             selector: Arc::new(Random),
             timeout: Duration::from_secs(5),
             retries: 1,
@@ -48,7 +48,13 @@ impl ClientBuilder {
     /// Sets where services are looked up, through a watched cache of this client's. Without one, only calls with an
     /// address of their own go out.
     pub fn registry(mut self, registry: Arc<dyn Registry>) -> Self {
-        self.registry = Some(registry);
+        self.cache = Some(Arc::new(Cache::new(registry)));
+        self
+    }
+
+    /// Sets the cache of a registry that other clients use too, so that they watch once for all.
+    pub fn cache(mut self, cache: Arc<Cache>) -> Self {
+        self.cache = Some(cache);
         self
     }
 
@@ -125,7 +131,7 @@ impl ClientBuilder {
     #[must_use]
     pub fn build(self) -> Client {
         Client(Arc::new(Inner {
-            nodes: Nodes::new(self.registry),
+            nodes: Nodes::new(self.cache),
             pools: Pools::new(self.pool),
             targets: Targets::default(),
             selector: self.selector,
@@ -143,7 +149,7 @@ impl ClientBuilder {
 impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBuilder")
-            .field("registry", &self.registry)
+            .field("cache", &self.cache)
             .field("selector", &self.selector)
             .field("timeout", &self.timeout)
             .field("retries", &self.retries)

@@ -3,28 +3,28 @@
 use std::fmt;
 use std::sync::Arc;
 
-use micro_core::registry::{Cache, Registry};
+use micro_core::registry::Cache;
 use micro_core::selector::{Candidate, Filter};
 use micro_core::{Error, Kind, Result};
 
 use crate::wire::status::CLIENT;
 
 pub(super) struct Nodes {
-    registry: Option<(Arc<dyn Registry>, Cache)>,
+    cache: Option<Arc<Cache>>,
 }
 
 impl Nodes {
-    pub(super) fn new(registry: Option<Arc<dyn Registry>>) -> Self {
-        Self { registry: registry.map(|registry| (registry.clone(), Cache::new(registry))) }
+    pub(super) fn new(cache: Option<Arc<Cache>>) -> Self {
+        Self { cache }
     }
 
     pub(super) fn cache(&self) -> Option<&Cache> {
-        self.registry.as_ref().map(|(_, cache)| cache)
+        self.cache.as_deref()
     }
 
     /// Returns the nodes of a service; at least one.
     pub(super) async fn of(&self, service: &str) -> Result<Arc<[Arc<Candidate>]>> {
-        let Some((registry, cache)) = &self.registry else {
+        let Some(cache) = &self.cache else {
             let text = format!(
                 "service {service} cannot be looked up: the client has no registry; give it one, or the call an address"
             );
@@ -32,6 +32,7 @@ impl Nodes {
         };
         let known = cache.get(service).await?;
         if known.candidates().is_empty() {
+            let registry = cache.registry();
             let text = format!(
                 "service {service} is not registered in {} at {}; start it, and see that it uses the same registry",
                 registry.name(),
@@ -60,8 +61,8 @@ pub(super) fn filter(service: &str, nodes: &[Arc<Candidate>], filters: &[Filter]
 
 impl fmt::Debug for Nodes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.registry {
-            Some((registry, _)) => registry.fmt(f),
+        match &self.cache {
+            Some(cache) => cache.fmt(f),
             None => f.write_str("none"),
         }
     }
