@@ -4,6 +4,7 @@
 //! the [`ServiceBuilder`](crate::ServiceBuilder) as a value and needs neither.
 
 mod brokers;
+mod caches;
 mod registries;
 mod selectors;
 mod source;
@@ -13,6 +14,7 @@ mod unknown;
 use micro_core::address::Address;
 
 pub(crate) use brokers::broker;
+pub(crate) use caches::cache;
 pub(crate) use registries::registry;
 pub(crate) use selectors::selector;
 pub use source::IntoPlugin;

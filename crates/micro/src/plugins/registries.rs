@@ -48,8 +48,8 @@ fn one(choice: &Choice, home: Option<&str>) -> Result<Arc<dyn Registry>> {
     match choice.name.as_str() {
         // One world a process, so that the services of a process find each other, also after all of them have stopped.
         "memory" => {
-            static WORLD: OnceLock<Memory> = OnceLock::new();
-            Ok(Arc::new(WORLD.get_or_init(Memory::new).clone()))
+            static WORLD: OnceLock<Arc<Memory>> = OnceLock::new();
+            Ok(Arc::clone(WORLD.get_or_init(Arc::default)) as Arc<dyn Registry>)
         }
         #[cfg(feature = "registry-embedded")]
         "embedded" => {

@@ -232,7 +232,7 @@ impl ServiceBuilder {
         let propagation = Propagation::new(self.propagated);
         let client = Client::builder()
             .name(settings.name.clone())
-            .registry(Arc::clone(&registry))
+            .cache(plugins::cache(&registry))
             .selector(selector)
             .timeout(settings.request_timeout)
             .retries(settings.retries)
