@@ -1,4 +1,4 @@
-//! Measures ours beside its peer, in the same run: `micro-bench [NAME]…`.
+//! Measures ours beside its peer, in the same run: `micro-bench [--quick] [NAME]…`.
 //!
 //! Rounds alternate over all variants, client and server are processes of their own, CPU is what the kernel counted for
 //! all threads of both, and every sample knows how much of the machine others used meanwhile. A cell of a page is the
@@ -33,9 +33,13 @@ const ROWS: &[Row] =
     &[("allocs", run_allocs), ("unary", unary::run), ("stream", stream::run), ("log", log::run), ("start", start::run)];
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
     if let Some((role, rest)) = child::role(&arguments) {
         return finish(role, play(role, rest));
+    }
+    if arguments.iter().any(|argument| argument == "--quick") {
+        rounds::be_quick();
+        arguments.retain(|argument| argument != "--quick");
     }
     if let Some(unknown) = arguments.iter().find(|name| !ROWS.iter().any(|(row, _)| row == name)) {
         let known: Vec<_> = ROWS.iter().map(|(name, _)| *name).collect();

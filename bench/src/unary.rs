@@ -9,7 +9,7 @@ use crate::child::{Child, until_parent_ends};
 use crate::echo::Echo;
 use crate::page::{Goal, Page, Verdict, percent, short};
 use crate::rounds::{Cell, alternate};
-use crate::{Result, driver, ours, tonic_peer};
+use crate::{Result, driver, meter, ours, tonic_peer};
 
 const BODY: usize = 100;
 
@@ -64,7 +64,8 @@ fn page(cells: &[Cell]) -> Result<Verdict> {
         "Unary call of 100 B",
         "An echo of `message { string body = 1; }` between two processes over loopback, closed loop, 0.3 s warm-up, 0.8 s\n\
          counted; stacks take turns, a cell is the median of the five quietest rounds. CPU is of all threads, client and\n\
-         server. Calls in flight share the connections; a client of micro-rpc on a foreign runtime has a connection a core.\n\
+         server. Calls in flight share the connections; from a foreign runtime a client of micro-rpc has one a core, so that\n\
+         there `1` means one client.\n\
          At 1 in flight 5 % are allowed for noise.",
         &["tonic", "h2", "tokio", "prost"],
     );
@@ -151,11 +152,13 @@ pub(crate) fn client(arguments: &[String]) -> Result<()> {
         )?
     } else {
         let connect = || runtime.block_on(ours::client(address)).map_err(|e| e.to_string());
-        let clients = (0..connections).map(|_| connect()).collect::<Result<Vec<_>>>()?;
+        // From a foreign runtime, a client has a connection a core.
+        let each = if stack == FOREIGN { meter::cores() } else { 1 };
+        let clients = (0..connections.div_ceil(each)).map(|_| connect()).collect::<Result<Vec<_>>>()?;
         // The callers of a connection live on its core.
         let places = ours::Places::new(connections);
         let echo = Arc::new(Echo::of(BODY));
-        let callers = (0..in_flight).map(|at| (clients[at % connections].clone(), echo.clone())).collect();
+        let callers = (0..in_flight).map(|at| (clients[at % clients.len()].clone(), echo.clone())).collect();
         let mut at = 0;
         let spawn = |task| {
             if stack == FOREIGN {

@@ -22,7 +22,8 @@ cargo xtask check                proves the house rules: arrows between crates, 
 cargo xtask test [-- ARGS]       every test, doc test and example; with ARGS only `cargo nextest run ARGS`
 cargo xtask examples [NAME]…     runs the examples and checks what they print
 cargo xtask features [--check]   writes docs/features.md from the tests' tags, or says whether it is up to date
-cargo xtask bench [NAME]…        measures, each row beside its peer, into docs/bench; exits 1 where a ratio is missed
+cargo xtask bench [NAME]…        measures, each row beside its peer, into docs/bench; exits 1 where a ratio is missed;
+                                 --quick tries the rows in one round and writes nothing
 cargo xtask fetch NAME           makes sure that cargo-nextest, cargo-deny, flights (data) or go-peer (interop) is there
                                  and prints its path";
 
