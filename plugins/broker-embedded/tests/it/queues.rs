@@ -203,5 +203,6 @@ async fn a_member_that_stood_still_for_longer_than_its_lease_goes_on_where_nobod
     lock.unlock().unwrap();
     acknowledged.await.unwrap().unwrap();
     ack(held).await;
-    assert_eq!(settle(&mut queue, 8).await, texts(4..12));
+    assert_eq!(settle(&mut queue, 4).await, texts(4..8));
+    assert_eq!(settle(&mut queue, 4).await, texts(8..12));
 }
