@@ -40,7 +40,6 @@ async fn handle(results: Event<Leg>, consumer: Arc<str>, context: Context, fligh
         time_hour: flight.time_hour,
         tail_number: flight.tail_number.clone(),
         consumer: consumer.to_string(),
-        deliveries: event.deliveries.unwrap_or(0),
     };
     let mut publish = results.publish(&leg);
     if let Some(tail_number) = flight.tail_number {

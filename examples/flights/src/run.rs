@@ -49,7 +49,7 @@ pub(crate) async fn run() -> Result<()> {
     }
 
     show(&report);
-    check::check(&report, &flights, &["a", "b", "c", "d"])?;
+    check::check(&report, &flights, &["a", "b", "c", "d"], "c")?;
     println!("All is right.");
     Ok(())
 }

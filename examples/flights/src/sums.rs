@@ -1,6 +1,7 @@
 //! Adding up.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::proto::{Flight, Leg, ReportResponse, Total};
 
@@ -33,8 +34,9 @@ pub(crate) fn of_table(flights: &[Flight]) -> Totals {
 /// What the results say so far.
 #[derive(Default)]
 pub(crate) struct Sums {
-    seen: HashSet<Vec<u8>>,
-    repeated: HashSet<Vec<u8>>,
+    /// Who was first with a flight, by event id.
+    first: HashMap<Vec<u8>, Arc<str>>,
+    taken_over: HashSet<Vec<u8>>,
     /// The place in the table's order of the last flight heard of, by tail number.
     last: HashMap<String, (String, u32)>,
     report: ReportResponse,
@@ -44,14 +46,13 @@ impl Sums {
     /// Takes one result. One that came before, of the same event id, is not added again.
     pub(crate) fn take(&mut self, leg: Leg) {
         self.report.results += 1;
-        let first = !self.seen.contains(&leg.event_id);
-        if (!first || leg.deliveries > 1) && self.repeated.insert(leg.event_id.clone()) {
-            self.report.redelivered += 1;
-        }
-        if !first {
+        if let Some(first) = self.first.get(&leg.event_id) {
+            if **first != *leg.consumer && self.taken_over.insert(leg.event_id) {
+                *self.report.taken_over.entry(first.to_string()).or_default() += 1;
+            }
             return;
         }
-        self.seen.insert(leg.event_id);
+        self.first.insert(leg.event_id, leg.consumer.as_str().into());
         self.report.distinct += 1;
         add(&mut self.report.totals, &leg.carrier, leg.distance, leg.delay);
         *self.report.consumers.entry(leg.consumer).or_default() += 1;
@@ -88,13 +89,14 @@ mod tests {
     }
 
     #[test]
-    fn a_flight_that_came_twice_counts_once_and_as_redelivered() {
+    fn a_flight_that_came_twice_counts_once_and_for_whoever_was_first() {
         let mut sums = Sums::default();
         for (id, row, consumer) in [(1, 1, "a"), (2, 2, "a"), (2, 2, "b"), (2, 2, "b")] {
             sums.take(leg(id, row, consumer));
         }
         let report = sums.report();
-        assert_eq!((report.results, report.distinct, report.redelivered, report.out_of_order), (4, 2, 1, 0));
+        assert_eq!((report.results, report.distinct, report.out_of_order), (4, 2, 0));
+        assert_eq!((report.taken_over["a"], report.taken_over.get("b")), (1, None));
         assert_eq!((report.totals["UA"].miles, report.totals["UA"].delay_minutes), (200, -10));
         assert_eq!((report.consumers["a"], report.consumers.get("b")), (2, None));
     }
