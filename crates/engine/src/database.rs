@@ -3,7 +3,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use micro_core::Result;
+use micro_core::{Error, Kind, Result};
 use rusqlite::{Connection, OpenFlags};
 use rustix::fs::fdatasync;
 
@@ -18,6 +18,9 @@ const CHECKPOINT_PAGES: u32 = 4096;
 /// The write-ahead log is cut to this size when it starts over, so that one long reader does not cost disk for ever.
 const LOG_LIMIT: u32 = 64 << 20;
 
+/// As long as a transaction waits for others at most.
+const TURN: Duration = Duration::from_secs(10);
+
 /// The writing side of one database file.
 #[derive(Debug)]
 pub struct Database {
@@ -26,6 +29,8 @@ pub struct Database {
     lock: FairLock,
     /// The write-ahead log, to sync it: SQLite would do that with everybody else waiting, and with more than the data.
     log: Option<File>,
+    /// A sync failed: the kernel has forgotten what it could not write, and the next sync would say that all is well.
+    holed: bool,
 }
 
 impl Database {
@@ -50,11 +55,11 @@ impl Database {
         let connection = connect(&path)?;
         {
             // Two processes that make the file at once would see each other's half.
-            let _turn = lock.acquire()?;
+            let _turn = lock.acquire(TURN)?;
             schema.migrate(&path, &connection)?;
             prepare(&connection).map_err(|error| failure(&path, "open the database", error))?;
         }
-        Ok(Self { path, connection, lock, log: None })
+        Ok(Self { path, connection, lock, log: None, holed: false })
     }
 
     /// Opens a file for reading, beside a writing side that is open.
@@ -93,7 +98,7 @@ impl Storage for Database {
     fn begin(&mut self) -> Result<()> {
         // Held over begin and commit alike; a guard cannot live beside the connection it protects, so it is let go by
         // name in `commit` and `roll_back`.
-        std::mem::forget(self.lock.acquire()?);
+        std::mem::forget(self.lock.acquire(TURN)?);
         let begun = self.connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]));
         begun.map(drop).map_err(|error| {
             self.lock.release();
@@ -132,7 +137,26 @@ impl Storage for Database {
             }
         };
         // Either the log still holds the transaction, or somebody has copied it into the file since, and synced that.
-        fdatasync(log).map_err(|error| io_failure(&self.path, "sync the database", &error.into()))
+        if !self.holed {
+            let synced = fdatasync(log);
+            self.holed = synced.is_err();
+            return synced.map_err(|error| io_failure(&self.path, "sync the database", &error.into()));
+        }
+        // What follows a hole in the log is not found again after a power cut: all of it goes into the file first, and a
+        // new log begins.
+        let failed = |error| failure(&self.path, "sync the database", error);
+        let busy: bool =
+            self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(failed)?;
+        if busy {
+            let text = format!(
+                "cannot sync the database: the log of {} must be emptied after a failed sync, and another process reads \
+                 it; it is tried again",
+                self.path.display()
+            );
+            return Err(Error::new(Kind::Unavailable, text));
+        }
+        self.holed = false;
+        Ok(())
     }
 }
 

@@ -1,11 +1,17 @@
 use std::fs::File;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use micro_core::Result;
+use micro_core::{Error, Kind, Result};
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use crate::failure::io_failure;
+
+const FIRST_PAUSE: Duration = Duration::from_micros(20);
+const LAST_PAUSE: Duration = Duration::from_millis(1);
 
 /// A lock between processes that is fair: who waits gets it before who had it last gets it again.
 ///
@@ -13,6 +19,7 @@ use crate::failure::io_failure;
 /// as soon as the work is its own. The kernel lets both go when a process dies.
 #[derive(Debug)]
 pub struct FairLock {
+    path: PathBuf,
     turn: File,
     work: File,
 }
@@ -38,19 +45,54 @@ impl FairLock {
                 .open(&path)
                 .map_err(|error| io_failure(&path, "open a lock file", &error))
         };
-        Ok(Self { turn: open("turn")?, work: open("lock")? })
+        Ok(Self { path: file.to_owned(), turn: open("turn")?, work: open("lock")? })
     }
 
-    /// Waits for the turn. It blocks, so it belongs on a thread of its own.
+    /// Waits for the turn, at most this long. It blocks, so it belongs on a thread of its own.
     ///
     /// # Errors
     ///
-    /// If the kernel refuses locks on this file system.
-    pub fn acquire(&self) -> Result<Turn<'_>> {
-        lock(&self.turn, FlockOperation::LockExclusive)?;
-        let got = lock(&self.work, FlockOperation::LockExclusive);
+    /// [`Kind::Unavailable`], naming the process that does not let go: it was stopped, or its disk hangs.
+    pub fn acquire(&self, limit: Duration) -> Result<Turn<'_>> {
+        let end = Instant::now() + limit;
+        self.lock(&self.turn, end, limit)?;
+        let got = self.lock(&self.work, end, limit);
         let _ = flock(&self.turn, FlockOperation::Unlock);
         got.map(|()| Turn(self))
+    }
+
+    /// Asks again and again, ever more slowly: the kernel's own waiting knows no limit. The work lasts tens of
+    /// microseconds, and only the one that has the turn asks for it.
+    fn lock(&self, file: &File, end: Instant, limit: Duration) -> Result<()> {
+        let mut pause = Duration::ZERO;
+        loop {
+            match flock(file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(()),
+                Err(Errno::WOULDBLOCK | Errno::INTR) => {}
+                Err(error) => return Err(io_failure(&self.path, "lock the database", &error.into())),
+            }
+            if Instant::now() >= end {
+                return Err(self.held(limit));
+            }
+            match pause {
+                Duration::ZERO => thread::yield_now(),
+                pause => thread::sleep(pause),
+            }
+            pause = (pause * 2).clamp(FIRST_PAUSE, LAST_PAUSE);
+        }
+    }
+
+    fn held(&self, limit: Duration) -> Error {
+        let holder = match holder(&self.work) {
+            Some(process) => format!("process {process}"),
+            None => "another process".to_owned(),
+        };
+        let text = format!(
+            "{holder} has held the write lock of {} for {} s; it was stopped, or its disk hangs. Let it go on, or end it",
+            self.path.display(),
+            limit.as_secs()
+        );
+        Error::new(Kind::Unavailable, text)
     }
 
     /// Lets the lock go; nothing if it is not held.
@@ -65,12 +107,11 @@ impl Drop for Turn<'_> {
     }
 }
 
-fn lock(file: &File, operation: FlockOperation) -> Result<()> {
-    loop {
-        match flock(file, operation) {
-            Ok(()) => return Ok(()),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(io_failure(Path::new("the lock file"), "lock the database", &error.into())),
-        }
-    }
+/// Finds who holds a lock: `1: FLOCK  ADVISORY  WRITE 4711 fd:00:123456 0 EOF`.
+fn holder(file: &File) -> Option<u32> {
+    let inode = format!(":{}", file.metadata().ok()?.ino());
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    let fields = locks.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let mut held = fields.filter(|fields| fields.get(1) == Some(&"FLOCK"));
+    held.find(|fields| fields.get(5).is_some_and(|place| place.ends_with(&inode)))?.get(4)?.parse().ok()
 }

@@ -85,9 +85,10 @@ fn tick_length(members: &[Arc<Member>]) -> Duration {
 fn heartbeat(folder: &Folder, members: &[Arc<Member>]) {
     let now = Clock::now();
     let due = members.iter().filter(|member| {
-        let state = member.lock();
+        let mut state = member.lock();
         let lease = lease_millis(member.lease);
-        member.queue.is_some() && state.phase != Phase::Left && now + lease - lease / 3 >= state.until
+        let due = member.queue.is_some() && state.phase != Phase::Left && now + lease - lease / 3 >= state.until;
+        due && !std::mem::replace(&mut state.beating, true)
     });
     let members: Vec<_> = due.cloned().collect();
     if !members.is_empty() {

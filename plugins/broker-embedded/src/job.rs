@@ -99,6 +99,7 @@ impl Job {
             Self::Find { reply: Some(reply), .. } => drop(reply.send(Err(error.duplicate()))),
             Self::Join { reply: Some(reply), .. } => drop(reply.send(Err(error.duplicate()))),
             Self::Balance { member, .. } => member.lock().balancing = false,
+            Self::Heartbeat { members, .. } => members.iter().for_each(|member| member.lock().beating = false),
             _ => {}
         }
     }

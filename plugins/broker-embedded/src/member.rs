@@ -51,6 +51,8 @@ pub(crate) struct State {
     pub(crate) leaving: Option<u64>,
     /// A request to balance is on its way.
     pub(crate) balancing: bool,
+    /// A longer lease is on its way.
+    pub(crate) beating: bool,
     /// Reading stopped because enough was read.
     pub(crate) sated: bool,
     /// The last shares that others took over: answers that wait for these are refused.

@@ -16,6 +16,10 @@ use crate::tables::{channel, message, retention, share, start};
 /// How often at most the age of messages is looked at.
 const AGE_CHECK: Duration = Duration::from_secs(30);
 
+/// How often while there is more that is too old: a little each time, so that publishers are not kept waiting, and more
+/// than they publish.
+const AGE_STEP: Duration = Duration::from_millis(20);
+
 /// In so many partitions at least go the messages without a key of one transaction: a page is written for each.
 const PARTITIONS_A_COMMIT: u32 = 4;
 
@@ -28,6 +32,7 @@ pub(crate) struct Work {
     topics: Topics,
     buffer: Vec<u8>,
     aged: Instant,
+    old_left: bool,
     round: Round,
 }
 
@@ -69,6 +74,7 @@ impl Work {
             topics: Topics::default(),
             buffer: Vec::new(),
             aged: Instant::now(),
+            old_left: false,
             round: Round::default(),
         }
     }
@@ -100,7 +106,7 @@ impl Work {
                 }
             }
             Job::Leave { member, .. } => self.leave(storage, member)?,
-            Job::Retain => self.retain(storage, None, 0)?,
+            Job::Retain => self.retain_age(storage)?,
         }
         Ok(())
     }
@@ -133,13 +139,21 @@ impl Work {
             }
         }
         for topic in grown {
-            self.retain(storage, Some(topic), count as u64)?;
+            self.retain(storage, topic, count as u64)?;
         }
         Ok(())
     }
 
-    fn retain(&mut self, storage: &Database, topic: Option<i64>, count: u64) -> Result<()> {
-        while retention::retain(storage, topic, &self.settings, 2000 + 2 * count)? && topic.is_some() {}
+    /// Brings a topic back to its size.
+    fn retain(&mut self, storage: &Database, topic: i64, count: u64) -> Result<()> {
+        while retention::retain(storage, Some(topic), &self.settings, 2000 + 2 * count)? {}
+        Ok(())
+    }
+
+    /// Removes a little of what is too old, and comes again soon if there is more.
+    fn retain_age(&mut self, storage: &Database) -> Result<()> {
+        self.old_left = retention::retain(storage, None, &self.settings, 2000)?;
+        self.aged = Instant::now();
         Ok(())
     }
 
@@ -154,13 +168,24 @@ impl Work {
         });
         let dirty: Vec<_> = dirty.collect();
         drop(state);
-        for (partition, epoch, generation, bytes, version) in dirty {
-            let member = Arc::clone(member);
-            if share::write(storage, (queue, partition), (owner, epoch), &bytes)? {
-                self.round.wrote.push(Wrote { member, partition, generation, version });
-            } else {
-                self.round.fenced.push((member, partition));
+        // All are noted before the first is written: should the transaction fail half-way, all have to be written again.
+        let noted = self.round.wrote.len();
+        self.round.wrote.extend(dirty.iter().map(|(partition, _, generation, _, version)| Wrote {
+            member: Arc::clone(member),
+            partition: *partition,
+            generation: *generation,
+            version: *version,
+        }));
+        let mut fenced = Vec::new();
+        for (partition, epoch, _, bytes, _) in dirty {
+            if !share::write(storage, (queue, partition), (owner, epoch), &bytes)? {
+                fenced.push(partition);
             }
+        }
+        if !fenced.is_empty() {
+            let mine = self.round.wrote.split_off(noted);
+            self.round.wrote.extend(mine.into_iter().filter(|wrote| !fenced.contains(&wrote.partition)));
+            self.round.fenced.extend(fenced.into_iter().map(|partition| (Arc::clone(member), partition)));
         }
         Ok(())
     }
@@ -235,9 +260,9 @@ impl micro_engine::Work for Work {
                 answered.fail(&error);
             }
         }
-        if self.aged.elapsed() > AGE_CHECK.min(self.settings.retain_age / 10) {
-            self.retain(storage, None, 0)?;
-            self.aged = Instant::now();
+        let pause = if self.old_left { AGE_STEP } else { AGE_CHECK.min(self.settings.retain_age / 10) };
+        if self.aged.elapsed() > pause {
+            self.retain_age(storage)?;
         }
         Ok(())
     }
@@ -271,9 +296,13 @@ impl micro_engine::Work for Work {
                 Job::Balance { member, outcome } => member.balanced(outcome.take()),
                 Job::Heartbeat { members, until } => {
                     for (member, (ends, lives)) in members.iter().zip(until) {
-                        match lives {
-                            true => member.lock().until = *ends,
-                            false => member.balance(),
+                        let mut state = member.lock();
+                        state.beating = false;
+                        if *lives {
+                            state.until = *ends;
+                        } else {
+                            drop(state);
+                            member.balance();
                         }
                     }
                 }

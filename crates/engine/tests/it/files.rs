@@ -76,3 +76,27 @@ fn the_write_ahead_log_does_not_grow_without_end() {
     let size = std::fs::metadata(folder.path().join("x.db-wal")).unwrap().len();
     assert!(size < 64 << 20, "{} MiB", size >> 20);
 }
+
+/// Says what folder is meant, in a process whose environment the test chose; nothing otherwise.
+#[test]
+fn role() {
+    if std::env::var_os("MICRO_TEST_ASK").is_some() {
+        println!("@{:?}", Home::default_path().map_err(|error| (error.kind(), error.to_string())));
+    }
+}
+
+fn default_path(set: &[(&str, &str)]) -> String {
+    let mut ask = std::process::Command::new(std::env::current_exe().unwrap());
+    ask.args(["--exact", "files::role", "--nocapture"]).env("MICRO_TEST_ASK", "1");
+    ask.env_remove("HOME").env_remove("MICRO_HOME").envs(set.iter().copied());
+    let output = String::from_utf8(ask.output().unwrap().stdout).unwrap();
+    output.lines().find_map(|line| line.split_once('@')).unwrap().1.to_owned()
+}
+
+#[test]
+fn the_folder_is_micro_home_or_in_the_home_of_the_user_and_without_both_it_says_so() {
+    assert_eq!(default_path(&[("HOME", "/u"), ("MICRO_HOME", "/m")]), r#"Ok("/m")"#);
+    assert_eq!(default_path(&[("HOME", "/u"), ("MICRO_HOME", "")]), r#"Ok("/u/.micro")"#);
+    let text = default_path(&[]);
+    assert!(text.starts_with("Err((Config") && text.contains("neither MICRO_HOME nor HOME is set"), "{text}");
+}

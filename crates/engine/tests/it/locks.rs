@@ -7,6 +7,8 @@ use micro_engine::{FairLock, Home, Process};
 
 use crate::second::Second;
 
+const LONG: Duration = Duration::from_secs(60);
+
 #[test]
 fn one_holds_the_lock_and_who_waits_comes_before_who_had_it() {
     let folder = tempfile::tempdir().unwrap();
@@ -17,7 +19,7 @@ fn one_holds_the_lock_and_who_waits_comes_before_who_had_it() {
         let (lock, inside, order) = (FairLock::open(&file).unwrap(), Arc::clone(&inside), Arc::clone(&order));
         thread::spawn(move || {
             while Instant::now() < end {
-                let _turn = lock.acquire().unwrap();
+                let _turn = lock.acquire(LONG).unwrap();
                 assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two are inside");
                 order.lock().unwrap().push(me);
                 thread::sleep(Duration::from_millis(1));
@@ -30,6 +32,20 @@ fn one_holds_the_lock_and_who_waits_comes_before_who_had_it() {
     let changes = order.windows(2).filter(|pair| pair[0] != pair[1]).count();
     // Without a turn the one that has it mostly takes it again.
     assert!(changes * 2 > order.len(), "{changes} changes in {}", order.len());
+}
+
+#[test]
+fn who_does_not_let_go_is_named_when_the_time_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.db");
+    let (one, two) = (FairLock::open(&file).unwrap(), FairLock::open(&file).unwrap());
+    let turn = one.acquire(LONG).unwrap();
+    let error = two.acquire(Duration::from_millis(50)).unwrap_err();
+    let text = error.to_string();
+    assert!(error.kind() == micro_core::Kind::Unavailable && text.contains(&file.display().to_string()), "{text}");
+    assert!(text.contains(&format!("process {}", std::process::id())), "{text}");
+    drop(turn);
+    two.acquire(LONG).unwrap();
 }
 
 #[test]
