@@ -22,7 +22,7 @@ fn key(broker: &Arc<dyn Broker>) -> usize {
     Arc::as_ptr(broker).cast::<()>() as usize
 }
 
-/// One service's use of a broker.
+/// One service's use of a broker, counted until it is dropped.
 #[derive(Debug)]
 pub(super) struct BrokerUse(Arc<dyn Broker>);
 
@@ -30,29 +30,23 @@ impl BrokerUse {
     /// Connects.
     pub(super) async fn begin(broker: Arc<dyn Broker>) -> Result<Self> {
         *users().lock().unwrap_or_else(PoisonError::into_inner).entry(key(&broker)).or_default() += 1;
-        let connected = timeout(CONNECT_LIMIT, broker.connect()).await.unwrap_or_else(|_| {
+        let this = Self(broker);
+        let broker = &this.0;
+        timeout(CONNECT_LIMIT, broker.connect()).await.unwrap_or_else(|_| {
             let text = format!("the broker {} did not answer within {CONNECT_LIMIT:?}; is it up?", broker.name());
             Err(Error::new(Kind::Timeout, text).with("address", broker.address()))
-        });
-        let this = Self(broker);
-        match connected {
-            Ok(()) => {
-                tracing::info!("Broker [{}] Connected to {}", this.0.name(), this.0.address());
-                Ok(this)
-            }
-            Err(error) => {
-                this.leave();
-                Err(error)
-            }
-        }
+        })?;
+        tracing::info!("Broker [{}] Connected to {}", broker.name(), broker.address());
+        Ok(this)
     }
 
     /// Disconnects, unless another service of the process still uses it.
     pub(super) async fn end(self) -> Result<()> {
-        if self.leave() > 0 {
+        let broker = Arc::clone(&self.0);
+        drop(self);
+        if users().lock().unwrap_or_else(PoisonError::into_inner).contains_key(&key(&broker)) {
             return Ok(());
         }
-        let broker = self.0;
         let address = broker.address();
         let done = timeout(DISCONNECT_LIMIT, broker.disconnect()).await.unwrap_or_else(|_| {
             let text = format!(
@@ -64,16 +58,16 @@ impl BrokerUse {
         tracing::info!("Broker [{}] Disconnected from {address}", broker.name());
         done
     }
+}
 
-    /// Returns how many use it still.
-    fn leave(&self) -> usize {
+impl Drop for BrokerUse {
+    fn drop(&mut self) {
         let mut users = users().lock().unwrap_or_else(PoisonError::into_inner);
-        let left = users.get(&key(&self.0)).map_or(0, |count| count.saturating_sub(1));
-        if left == 0 {
-            users.remove(&key(&self.0));
-        } else {
-            users.insert(key(&self.0), left);
+        if let Some(count) = users.get_mut(&key(&self.0)) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                users.remove(&key(&self.0));
+            }
         }
-        left
     }
 }

@@ -27,6 +27,8 @@ pub struct Running {
 pub(super) struct Open {
     name: String,
     drain: Duration,
+    /// The start is done, so that a stop has its hooks.
+    pub(super) started: bool,
     pub(super) hooks: Hooks,
     pub(super) probe: Option<Probe>,
     pub(super) server: Option<micro_rpc::Running>,
@@ -41,6 +43,7 @@ impl Open {
         Self {
             name,
             drain,
+            started: false,
             hooks,
             probe: None,
             server: None,
@@ -53,7 +56,7 @@ impl Open {
 
     /// Closes in the order that loses nothing: callers stop coming, deliveries stop coming, what is in flight finishes
     /// and may still publish, and only then the broker goes. Goes on after a failure, and returns the first.
-    pub(super) async fn close(&mut self) -> Result<()> {
+    async fn close(&mut self) -> Result<()> {
         if let Some(registration) = self.registration.take() {
             let done = registration.end().await;
             // The node goes by itself when its time to live ends, so that this fails nothing.
@@ -91,6 +94,9 @@ impl Open {
     }
 
     async fn stop(mut self) -> Result<()> {
+        if !self.started {
+            return self.close().await;
+        }
         let before = self.hooks.before_stop.run_all().await;
         let closed = self.close().await;
         let after = self.hooks.after_stop.run_all().await;
@@ -105,6 +111,10 @@ impl Running {
 
     fn open(&self) -> &Open {
         self.open.as_ref().expect("it is open until it is stopped, which consumes it")
+    }
+
+    pub(super) fn open_mut(&mut self) -> &mut Open {
+        self.open.as_mut().expect("it is open until it is stopped, which consumes it")
     }
 
     /// Returns the name that callers use.

@@ -22,7 +22,10 @@ pub(super) async fn start(service: Service) -> Result<Running> {
     tracing::debug!("Settings of {}: {}", settings.name, settings.shown.join(" "));
 
     let ready = Arc::new(Ready::new(&settings.name));
-    let mut open = Open::new(settings.name.clone(), settings.drain, hooks);
+    // From here on a start that is cancelled is stopped as a running service is that is dropped.
+    let open = Open::new(settings.name.clone(), settings.drain, hooks);
+    let mut running = Running::new(open, Arc::clone(&ready), client.clone());
+    let open = running.open_mut();
     let opened = async {
         if let Some(address) = &settings.http_address {
             open.probe = Some(Probe::serve(address, Arc::clone(&ready)).await?);
@@ -66,18 +69,17 @@ pub(super) async fn start(service: Service) -> Result<Running> {
         let registered = ready.registered();
         open.registration = Some(Registration::begin(registry, record, ttl, interval, registered).await);
         ready.started();
-        open.hooks.after_start.run().await
+        open.hooks.after_start.run().await?;
+        open.started = true;
+        Ok(())
     }
     .await;
-    match opened {
-        Ok(()) => Ok(Running::new(open, ready, client)),
-        Err(error) => {
-            ready.stopping();
-            // The first error is the one to tell; a failure to close is its consequence.
-            if let Err(error) = open.close().await {
-                tracing::debug!("closing after a failed start: {error}");
-            }
-            Err(error)
+    if let Err(error) = opened {
+        // The first error is the one to tell; a failure to close is its consequence.
+        if let Err(error) = running.stop().await {
+            tracing::debug!("closing after a failed start: {error}");
         }
+        return Err(error);
     }
+    Ok(running)
 }

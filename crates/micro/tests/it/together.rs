@@ -72,3 +72,15 @@ async fn services_that_share_a_broker_do_not_cut_each_other_off() {
     second.stop().await.unwrap();
     assert!(event.publish(&Bytes::from_static(b"gone")).await.is_err(), "the last one disconnects it");
 }
+
+#[tokio::test]
+async fn a_service_runs_in_a_task_of_its_own() {
+    let name = unique("spawned");
+    let service = service(&name).build().unwrap();
+    let registry = service.registry();
+    let task = tokio::spawn(service.run());
+    crate::support::until("it is registered", async || !registry.get(&name).await.unwrap().is_empty()).await;
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    crate::support::until("it is deregistered", async || registry.get(&name).await.unwrap().is_empty()).await;
+}
