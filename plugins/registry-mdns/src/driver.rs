@@ -185,6 +185,8 @@ impl Driver {
     }
 
     fn register(&mut self, service: &Service, ttl: Duration, now: Instant) -> Result<()> {
+        // A program that only answers asks nothing, and registers again and again.
+        self.sockets.look();
         for registered in self.own.register(service, ttl, now)? {
             match registered {
                 Registered::Refreshed => {}
@@ -313,8 +315,12 @@ impl Driver {
 
     async fn packet(&mut self, bytes: &[u8], from: SocketAddr) {
         let Some(incoming) = packet::read(bytes) else { return };
-        if !incoming.probe {
-            for asked in incoming.questions.iter().take(MAX_QUESTIONS) {
+        if !incoming.probe && self.sockets.is_near(from) {
+            let questions = &incoming.questions[..incoming.questions.len().min(MAX_QUESTIONS)];
+            for (place, asked) in questions.iter().enumerate() {
+                if questions[..place].contains(asked) {
+                    continue;
+                }
                 for answer in self.own.answers(incoming.id, asked) {
                     match answer {
                         Ok(answer) => self.sockets.answer(&answer, from).await,

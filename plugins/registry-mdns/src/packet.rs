@@ -9,6 +9,12 @@ use simple_dns::{
 /// The largest packet: RFC 6762 §17 allows 9,000 bytes with the headers of IP and UDP.
 pub(crate) const MAX_PACKET: usize = 8_972;
 
+/// How many nodes of one packet are heard: each may unpack to a megabyte. go-micro puts one in a packet.
+const MAX_ENTRIES: usize = 32;
+
+/// How many records of one packet are looked at.
+const MAX_RECORDS: usize = 256;
+
 /// The service under which go-micro lists the others.
 pub(crate) const LIST: &str = "_services";
 
@@ -177,9 +183,13 @@ pub(crate) fn read(bytes: &[u8]) -> Option<Incoming> {
             questions.map(|q| (q.qname.to_string(), Kinds { kind: q.qtype, unicast: q.unicast_response })).collect();
         return Some(incoming);
     }
-    let records: Vec<&ResourceRecord<'_>> = packet.answers.iter().chain(&packet.additional_records).collect();
+    let records: Vec<&ResourceRecord<'_>> =
+        packet.answers.iter().chain(&packet.additional_records).take(MAX_RECORDS).collect();
     for record in &records {
         let RData::SRV(srv) = &record.rdata else { continue };
+        if incoming.entries.len() == MAX_ENTRIES {
+            break;
+        }
         let txt = records.iter().find_map(|other| match &other.rdata {
             RData::TXT(txt) if other.name == record.name => Some(String::try_from(txt.clone()).ok()),
             RData::Empty(TYPE::TXT) if other.name == record.name => Some(Some(String::new())),
@@ -283,6 +293,17 @@ mod tests {
         let large = Entry { txt: "ab".repeat(5_000), ..entry() };
         let error = announcement(&large).unwrap_err();
         assert!(error.kind() == Kind::TooLarge && error.to_string().contains("8972"), "{error}");
+    }
+
+    #[test]
+    fn one_packet_says_no_more_than_so_many_nodes() {
+        let entries: Vec<Entry> = (0..MAX_ENTRIES + 9)
+            .map(|n| Entry { instance: format!("n{n}.greeter.micro"), txt: "ab".to_owned(), ..entry() })
+            .collect();
+        let mut packet = Packet::new_reply(0);
+        entries.iter().for_each(|entry| describe(&mut packet, entry).unwrap());
+        let bytes = packet.build_bytes_vec_compressed().unwrap();
+        assert_eq!(read(&bytes).unwrap().entries.len(), MAX_ENTRIES);
     }
 
     proptest! {

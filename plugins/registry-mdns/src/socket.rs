@@ -3,6 +3,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
+use if_addrs::IfAddr;
 use micro_core::{Error, Kind, Result};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::UdpSocket;
@@ -22,6 +23,8 @@ pub(crate) struct Sockets {
     to: SocketAddrV4,
     interface: Option<String>,
     joined: BTreeSet<Ipv4Addr>,
+    /// Address and mask of every interface.
+    near: Vec<(Ipv4Addr, Ipv4Addr)>,
     looked: Instant,
 }
 
@@ -42,7 +45,8 @@ impl Sockets {
         let group = bind(config.group.port(), true).map_err(|error| failed("bind the port", error))?;
         let asking = bind(0, false).map_err(|error| failed("bind a port", error))?;
         let (to, interface) = (config.group, config.interface.clone());
-        let mut sockets = Self { group, asking, to, interface, joined: BTreeSet::new(), looked: Instant::now() };
+        let (joined, near) = (BTreeSet::new(), Vec::new());
+        let mut sockets = Self { group, asking, to, interface, joined, near, looked: Instant::now() };
         sockets.join().map_err(|error| failed("join the multicast group on any interface", error))?;
         Ok(sockets)
     }
@@ -51,7 +55,13 @@ impl Sockets {
     fn join(&mut self) -> io::Result<()> {
         self.looked = Instant::now();
         let mut failure = io::Error::new(io::ErrorKind::NotFound, "there is no such interface with an IPv4 address");
-        let addresses: BTreeSet<Ipv4Addr> = if_addrs::get_if_addrs()?
+        let interfaces = if_addrs::get_if_addrs()?;
+        let near = interfaces.iter().filter_map(|interface| match &interface.addr {
+            IfAddr::V4(address) => Some((address.ip, address.netmask)),
+            IfAddr::V6(_) => None,
+        });
+        self.near = near.collect();
+        let addresses: BTreeSet<Ipv4Addr> = interfaces
             .into_iter()
             .filter_map(|interface| match interface.ip() {
                 IpAddr::V4(ip) => Some((interface.name, ip)),
@@ -81,11 +91,23 @@ impl Sockets {
 
     /// Sends a question to the group; the answers come to the asking socket.
     pub(crate) async fn ask(&mut self, packet: &[u8]) -> Result<()> {
+        self.look();
+        self.send(&self.asking, packet).await
+    }
+
+    /// Sees which interfaces came and went, now and then.
+    pub(crate) fn look(&mut self) {
         if self.looked.elapsed() > LOOK_AGAIN {
-            // Without any interface the sending below says so.
+            // Without any interface the next sending says so.
             let _ = self.join();
         }
-        self.send(&self.asking, packet).await
+    }
+
+    /// Tells whether an address is on a network of this machine. Nobody else is answered (RFC 6762 §11): a question with
+    /// a forged sender would make this program send more to a stranger than it was sent.
+    pub(crate) fn is_near(&self, from: SocketAddr) -> bool {
+        let IpAddr::V4(from) = from.ip() else { return false };
+        self.near.iter().any(|(ip, mask)| ip.to_bits() & mask.to_bits() == from.to_bits() & mask.to_bits())
     }
 
     /// Sends an announcement to the group.
@@ -137,4 +159,19 @@ fn bind(port: u16, shared: bool) -> io::Result<UdpSocket> {
     socket.set_nonblocking(true)?;
     socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into())?;
     UdpSocket::from_std(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_who_is_on_a_network_of_this_machine_is_near() {
+        let address = micro_core::address::Address::parse("mdns://239.7.7.7:17999?interface=lo").unwrap();
+        let config = Config::new(&micro_core::registry::RegistryOptions::new().address(address)).unwrap();
+        let sockets = Sockets::open(&config).unwrap();
+        assert!(sockets.is_near("127.0.0.1:5353".parse().unwrap()));
+        // Kept for documentation: on nobody's network.
+        assert!(!sockets.is_near("203.0.113.7:5353".parse().unwrap()));
+    }
 }
