@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::flights::{Flight, Flights, Pending};
 use super::keys::Keys;
+use super::later;
 use super::log::{Log, PARTITIONS, Place, Record};
 use crate::broker::{Queue, Settle, Settlement, Token};
 use crate::{Error, Kind, Result};
@@ -193,7 +194,7 @@ impl Group {
         let Some(member) = self.members.get_mut(&id) else { return };
         pending.deliveries = pending.deliveries.saturating_add(1);
         let (record, attempts, deliveries) = (Arc::clone(&pending.record), pending.attempts, pending.deliveries);
-        let expires = now + member.lease;
+        let expires = later(now, member.lease);
         let token = member.flights.insert(Flight { pending, expires, detached: false });
         taken.push(Taken { token, record, attempts, deliveries });
         if self.next_expiry.is_none_or(|at| expires < at) {
@@ -219,7 +220,7 @@ impl Group {
             _ if flight.detached => self.land(id, &pending.record),
             Settle::Release => self.give_back(id, pending, None),
             Settle::Retry(after) if after.is_zero() => self.give_back(id, pending, None),
-            Settle::Retry(after) => self.give_back(id, pending, Some(now + after)),
+            Settle::Retry(after) => self.give_back(id, pending, Some(later(now, after))),
         }
         self.tidy(id);
         Ok(())
@@ -276,7 +277,7 @@ impl Group {
     /// Renews the lease of deliveries whose handlers are at work.
     pub(super) fn extend(&mut self, id: u64, tokens: &[Token], now: Instant) {
         let Some(member) = self.members.get_mut(&id) else { return };
-        let expires = now + member.lease;
+        let expires = later(now, member.lease);
         for token in tokens {
             if let Some(flight) = member.flights.get_mut(*token) {
                 flight.expires = expires;

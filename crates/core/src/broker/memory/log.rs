@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use super::later;
 use crate::broker::{Message, Position, Start};
 use crate::{Error, Kind, Result};
 
@@ -106,7 +107,7 @@ impl Log {
 
     pub(super) fn append(&mut self, message: Message, wall: SystemTime, now: Instant) -> Position {
         let options = message.options();
-        let expires = options.and_then(|options| options.ttl).map(|ttl| now + ttl);
+        let expires = options.and_then(|options| options.ttl).map(|ttl| later(now, ttl));
         let partition = match (options.and_then(|options| options.partition), &message.key) {
             (Some(partition), _) => partition % PARTITIONS,
             (None, Some(key)) => fnv(key) % PARTITIONS,

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::client::Client;
 use super::group::{Group, Member, Taken};
+use super::later;
 use super::log::{Log, Place};
 use crate::broker::{Message, Promise, Queue, Receipt, Settlement, Start, Topic};
 use crate::{Error, Kind, Result};
@@ -108,7 +109,7 @@ impl State {
             }
             Some(delay) => {
                 self.delays += 1;
-                self.delayed.insert((now + delay, self.delays), message);
+                self.delayed.insert((later(now, delay), self.delays), message);
                 // Somebody has to look at the clock.
                 self.groups.values_mut().for_each(|group| group.wake(1));
                 None
