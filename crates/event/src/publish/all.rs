@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use micro_core::broker::{Message, Receipt, Receipts};
 use micro_core::codec::{Format, Payload};
@@ -129,10 +129,11 @@ impl Sent {
 fn enqueue<T: Payload>(target: &Target, resolved: &Resolved, values: &[T], key: Option<&Key<'_, T>>) -> Sent {
     let mut messages = Vec::with_capacity(values.len());
     let mut bad = Vec::new();
+    let mut buffer = BytesMut::new();
     for (place, value) in values.iter().enumerate() {
         let mut message = Message::default();
         message.key = key.and_then(|key| key(value));
-        match resolved.fill(target, value, &mut message) {
+        match resolved.fill(target, value, &mut message, &mut buffer, values.len() - place - 1) {
             Ok(()) => messages.push(message),
             Err(error) => bad.push((place, target.locate(error))),
         }

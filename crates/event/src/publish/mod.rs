@@ -82,6 +82,9 @@ impl Target {
     }
 }
 
+/// How large a buffer becomes that several messages share; the last of them to go frees it.
+const SHARED: usize = 16 << 10;
+
 /// What one publish call sets for its event or events.
 #[derive(Default)]
 struct Options {
@@ -131,20 +134,34 @@ struct Resolved {
 
 impl Resolved {
     /// Finishes a message that has its key and options already.
-    fn fill<T: Payload>(&self, target: &Target, value: &T, message: &mut Message) -> Result<()> {
-        let mut body = BytesMut::with_capacity(value.size_hint(self.format));
-        value.encode(self.format, &mut body)?;
+    ///
+    /// Body and id lie side by side in one buffer, and in a batch those of several messages: a broker that keeps or
+    /// shares them counts references to it and allocates nothing. `more` messages are expected behind this one.
+    fn fill<T: Payload>(
+        &self,
+        target: &Target,
+        value: &T,
+        message: &mut Message,
+        buffer: &mut BytesMut,
+        more: usize,
+    ) -> Result<()> {
+        let need = value.size_hint(self.format) + id::LENGTH;
+        if buffer.capacity() < need {
+            *buffer = BytesMut::with_capacity(need.max((need * (more + 1)).min(SHARED)));
+        }
+        let encoded = value.encode(self.format, buffer);
+        let body = buffer.split();
+        encoded?;
         message.body = body.freeze();
 
         let headers = &mut message.headers;
         *headers = Headers::with_capacity(self.headers.len() + 3);
         headers.append(headers::CONTENT_TYPE, self.format.content_type().as_str());
-        if self.headers.is_empty() {
-            headers.append(headers::ID, id::message_id());
-        } else {
-            if self.headers.get(headers::ID).is_none() {
-                headers.append(headers::ID, id::message_id());
-            }
+        if self.headers.get(headers::ID).is_none() {
+            id::write(buffer);
+            headers.append(headers::ID, buffer.split().freeze());
+        }
+        if !self.headers.is_empty() {
             headers.extend(self.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
         }
         if target.settings.topic_header && headers.get(headers::TOPIC).is_none() {

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use micro_core::broker::{Message, Receipt, Receipts};
 use micro_core::codec::{Format, Payload};
 use micro_core::{Context, Result};
@@ -91,7 +91,7 @@ impl<'a, T: Payload> Publish<'a, T> {
 
     fn publishing(mut self) -> Publishing<'a> {
         let message = self.options.resolve::<T>(self.target).and_then(|resolved| {
-            resolved.fill(self.target, self.value, &mut self.message)?;
+            resolved.fill(self.target, self.value, &mut self.message, &mut BytesMut::new(), 0)?;
             Ok((self.message, resolved.timeout))
         });
         Publishing::new(self.target, message)

@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use micro_core::broker::{Message, Receipt, Receipts};
 use micro_core::{Error, Kind, Result};
 use tokio::time::Sleep;
+use tracing::Span;
 
 use super::Target;
 
@@ -21,6 +22,8 @@ pub struct Publishing<'a> {
     timeout: Duration,
     /// Made only when something is not ready at once.
     timer: Option<Pin<Box<Sleep>>>,
+    /// Ends with the publish.
+    _span: Span,
 }
 
 enum State<'a> {
@@ -37,7 +40,13 @@ impl<'a> Publishing<'a> {
             Ok((message, timeout)) => (State::Start(message), timeout),
             Err(error) => (State::Failed(error.operation("event.publish")), Duration::ZERO),
         };
-        Self { target, state, timeout, timer: None }
+        let traceparent = match &state {
+            State::Start(message) => message.headers.get_str("traceparent"),
+            _ => None,
+        };
+        let topic = target.topic.as_ref().map_or("", |topic| topic.as_str());
+        let span = tracing::debug_span!("event.publish", topic, traceparent);
+        Self { target, state, timeout, timer: None, _span: span }
     }
 
     /// Goes as far as the broker's queue.

@@ -73,7 +73,7 @@ impl Member {
         let deadline = now + self.settings.time_limit;
         let context = self.context(&mut held, deadline);
         let call = handler.handle(context.clone(), held.parts().message.body.clone());
-        let span = self.span(&held);
+        let span = self.span(&held, &context);
         let result = self.invoke(slot, &context, call.instrument(span), deadline).await.and_then(|result| result);
         if result.is_err() {
             // The headers went into the context; a failed message needs them again.
@@ -105,13 +105,14 @@ impl Member {
         }
     }
 
-    fn span(&self, held: &Held) -> tracing::Span {
+    fn span(&self, held: &Held, context: &Context) -> tracing::Span {
         let parts = held.parts();
         tracing::debug_span!(
             "event.handle",
             topic = %self.topic,
             id = %String::from_utf8_lossy(&parts.id),
             attempts = parts.attempts,
+            traceparent = context.metadata().get_str("traceparent"),
         )
     }
 }
