@@ -76,7 +76,8 @@ impl Member {
                 let entry = Entry { attempts: answer.attempts, deliveries: out.deliveries, due, key: out.key };
                 share.give_back(out.offset, entry);
             }
-            Settle::Release => share.give_back(out.offset, out.released()),
+            // Handlers may have failed with it since it was handed out: strict order waits where the message is.
+            Settle::Release => share.give_back(out.offset, Entry { attempts: answer.attempts, ..out.released() }),
             // A dead letter is published by the event layer before it rejects; a raw subscriber means what it says.
             _ => share.settle(out.offset, out.key),
         }

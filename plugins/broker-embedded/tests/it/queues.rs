@@ -206,3 +206,16 @@ async fn a_member_that_stood_still_for_longer_than_its_lease_goes_on_where_nobod
     assert_eq!(settle(&mut queue, 4).await, texts(4..8));
     assert_eq!(settle(&mut queue, 4).await, texts(8..12));
 }
+
+#[tokio::test]
+async fn failures_counted_by_who_held_a_message_outlive_its_release() {
+    let desk = Desk::open().await;
+    let mut queue = desk.queue("q").await;
+    desk.publish(["x"]).await;
+    let parts = take(&mut queue, 1).await.remove(0).into_parts();
+    let release = micro_core::broker::Settlement::new(parts.token, micro_core::broker::Settle::Release, 3);
+    parts.settler.settle(vec![release]).first().await.unwrap();
+    let again = take(&mut queue, 1).await.remove(0);
+    assert_eq!(again.attempts(), 3);
+    again.ack().await.unwrap();
+}
