@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use micro_core::{Error, Headers, Kind, Result};
 
 use super::base64;
+use super::lenient::STAND_INS;
 
 /// What belongs to the call itself; a caller's metadata cannot set it.
 const RESERVED: [&str; 12] = [
@@ -22,16 +23,21 @@ const RESERVED: [&str; 12] = [
     "x-content-type",
 ];
 
-/// What a handler does not see, because it is used up already.
-fn is_used_up(name: &str) -> bool {
-    matches!(name, "timeout" | "x-content-type" | "te" | "content-length") || name.starts_with("grpc-")
+/// What a handler does not see: it is used up already, or, as `remote`, not the caller's to say.
+fn is_used_up(name: &str, value: &HeaderValue) -> bool {
+    match name {
+        "timeout" | "x-content-type" | "te" | "content-length" | "remote" => true,
+        // What `lenient` made of a length.
+        "accept-charset" => value.as_bytes().iter().all(u8::is_ascii_digit),
+        _ => name.starts_with("grpc-") || STAND_INS.contains(&name),
+    }
 }
 
 /// Returns what the handler sees: names lower-case as they came, `:authority`, and `remote` as go-micro adds it. Names
 /// and values share one buffer.
 pub(crate) fn read(from: &HeaderMap, uri: &Uri, remote: &Bytes) -> Headers {
     let authority = uri.authority().map_or("", |authority| authority.as_str());
-    let seen = || from.iter().filter(|(name, _)| !is_used_up(name.as_str()));
+    let seen = || from.iter().filter(|(name, value)| !is_used_up(name.as_str(), value));
     let (count, size) =
         seen().fold((0, authority.len()), |(n, size), (name, value)| (n + 1, size + name.as_str().len() + value.len()));
     let mut buffer = BytesMut::with_capacity(size);
@@ -102,6 +108,14 @@ mod tests {
         assert_eq!(back.get("data-bin"), Some(&[0, 255][..]));
         assert_eq!((back.get_str(":authority"), back.get_str("remote")), (Some("h:1"), Some("127.0.0.1:9")));
         assert_eq!(back.len(), 5);
+    }
+
+    #[test]
+    fn a_caller_cannot_say_where_it_calls_from() {
+        let mut wire = HeaderMap::new();
+        wire.insert("remote", HeaderValue::from_static("10.0.0.1:1"));
+        let seen = read(&wire, &Uri::from_static("http://h:1/A/B"), &Bytes::from_static(b"127.0.0.1:9"));
+        assert_eq!(seen.get_all("remote").collect::<Vec<_>>(), [b"127.0.0.1:9"]);
     }
 
     #[test]
