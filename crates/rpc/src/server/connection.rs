@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::exchange::Exchange;
 use super::{Phase, Shared};
 use crate::wire::HANDSHAKE;
+use crate::wire::lenient::Lenient;
 
 /// What the calls of a connection share.
 pub(super) struct Peer {
@@ -30,7 +31,8 @@ pub(super) async fn serve(
     shared: Arc<Shared>,
     mut phase: watch::Receiver<Phase>,
 ) {
-    let mut connection = match timeout(HANDSHAKE, shared.options.h2().handshake::<_, Bytes>(stream)).await {
+    let mut connection = match timeout(HANDSHAKE, shared.options.h2().handshake::<_, Bytes>(Lenient::new(stream))).await
+    {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => return tracing::debug!(%address, %error, "a connection speaks no HTTP/2"),
         Err(_) => return tracing::debug!(%address, "a connection did not begin to speak HTTP/2 in time"),

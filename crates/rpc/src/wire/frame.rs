@@ -14,22 +14,32 @@ pub(crate) fn encode<T: Payload>(value: &T, format: Format, limit: usize) -> Res
     Ok(buffer.freeze())
 }
 
-/// Writes one message behind what is in the buffer; after an error the buffer is as it was.
+/// Writes one message behind what is in the buffer; after an error, or a panic in the encoder, the buffer is as it was.
 pub(crate) fn append<T: Payload>(value: &T, format: Format, limit: usize, buffer: &mut BytesMut) -> Result<()> {
-    let start = buffer.len();
-    buffer.put_bytes(0, PREFIX);
-    let result = value.encode(format, buffer).and_then(|()| {
-        let length = buffer.len() - start - PREFIX;
-        if length > limit { Err(too_large("sent", length, limit)) } else { Ok(length as u32) }
-    });
-    match result {
-        Ok(length) => {
-            buffer[start + 1..start + PREFIX].copy_from_slice(&length.to_be_bytes());
-            Ok(())
-        }
-        Err(error) => {
-            buffer.truncate(start);
-            Err(error)
+    let mut draft = Draft { start: buffer.len(), buffer, keep: false };
+    draft.buffer.put_bytes(0, PREFIX);
+    value.encode(format, draft.buffer)?;
+    let body = draft.start + PREFIX;
+    let length = draft.buffer.len() - body;
+    if length > limit {
+        return Err(too_large("sent", length, limit));
+    }
+    draft.buffer[draft.start + 1..body].copy_from_slice(&(length as u32).to_be_bytes());
+    draft.keep = true;
+    Ok(())
+}
+
+/// A message being written.
+struct Draft<'a> {
+    buffer: &'a mut BytesMut,
+    start: usize,
+    keep: bool,
+}
+
+impl Drop for Draft<'_> {
+    fn drop(&mut self) {
+        if !self.keep {
+            self.buffer.truncate(self.start);
         }
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod failure;
 pub(crate) mod frame;
 pub(crate) mod json;
 pub(crate) mod keep_alive;
+pub(crate) mod lenient;
 pub(crate) mod lost;
 pub(crate) mod message;
 pub(crate) mod messages;

@@ -7,6 +7,7 @@ mod cores;
 mod deadline;
 mod error;
 mod flow;
+mod gateway;
 mod health;
 mod keep_alive;
 mod limit;
