@@ -31,7 +31,8 @@ impl Folder {
     /// Opens the folder, or returns it if it is open. It blocks.
     pub(crate) fn open(settings: &Arc<Settings>) -> Result<Arc<Self>> {
         let home = Home::open(settings.home()?, "broker")?;
-        OPEN.get_or_open(&home.path().to_owned(), || {
+        let folder = home.path().to_owned();
+        OPEN.get_or_open(&folder, || {
             let process = Arc::new(Process::enter(&home)?);
             let storage = Database::open(&home, FILE, &SCHEMA)?;
             let database = storage.path().to_owned();

@@ -29,7 +29,8 @@ impl Folder {
     /// Opens the folder, or returns it if it is open. It blocks.
     pub(crate) fn open(path: &Path) -> Result<Arc<Self>> {
         let home = Home::open(path, "registry")?;
-        OPEN.get_or_open(&home.path().to_owned(), || {
+        let folder = home.path().to_owned();
+        OPEN.get_or_open(&folder, || {
             let process = Arc::new(Process::enter(&home)?);
             let storage = Database::open(&home, FILE, &SCHEMA)?;
             let database = storage.path().to_owned();

@@ -78,6 +78,7 @@ fn the_write_ahead_log_does_not_grow_without_end() {
 }
 
 /// Says what folder is meant, in a process whose environment the test chose; nothing otherwise.
+#[expect(clippy::print_stdout, reason = "the second process answers by its output")]
 #[test]
 fn role() {
     if std::env::var_os("MICRO_TEST_ASK").is_some() {

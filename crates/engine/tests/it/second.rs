@@ -1,6 +1,6 @@
 //! A second process: this very test program, started again, which enters a folder and waits to be killed.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -40,12 +40,12 @@ impl Drop for Second {
 }
 
 /// The role of the second process; nothing in the first one.
+#[expect(clippy::print_stdout, reason = "the second process answers by its output")]
 #[test]
 fn role() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let home = Home::open(Path::new(&folder), "test").unwrap();
     let process = Process::enter(&home).unwrap();
     println!("@{}", process.id());
-    std::io::stdout().flush().unwrap();
     let _ = std::io::stdin().lines().count();
 }

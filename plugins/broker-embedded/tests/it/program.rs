@@ -81,7 +81,7 @@ impl Program {
     pub(crate) fn got(&mut self) -> Vec<String> {
         self.seen.extend(self.lines.try_iter());
         let got = self.seen.iter().filter_map(|line| line.strip_prefix("got "));
-        got.map(|line| line.split(' ').next().unwrap_or_default().to_owned()).collect()
+        got.map(|line| line.split_whitespace().next().unwrap_or_default().to_owned()).collect()
     }
 
     /// Waits until it has got so many.
@@ -153,9 +153,9 @@ fn role() {
     });
 }
 
+#[expect(clippy::print_stdout, reason = "the second process answers by its output")]
 fn say(line: &str) {
     println!("@{line}");
-    std::io::stdout().flush().unwrap();
 }
 
 /// `key` `-` is none, `*` is the number itself, `%7` is the number modulo 7. Bodies are filled up to a width.

@@ -88,3 +88,31 @@ async fn a_full_disk_fails_the_batch_and_nothing_that_was_acknowledged() {
     all.sort_unstable();
     assert_eq!(all.iter().map(u32::to_string).collect::<Vec<_>>(), texts(0..acknowledged as u32 + 50));
 }
+
+#[tokio::test]
+async fn once_there_is_room_again_the_same_program_goes_on_and_lacks_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut shell = Command::new("sh");
+    // The soft limit only: the test lifts it.
+    shell.args(["-c", "trap '' XFSZ; ulimit -S -f 2400; exec \"$@\"", "sh"]);
+    shell.arg(std::env::current_exe().unwrap());
+    let mut program = Program::start_with(folder.path(), shell);
+    program.run("subscribe big.topic q ack");
+    let mut sent: u32 = 0;
+    while program.run(&format!("publish big.topic * {sent} {} 2000", sent + 50)) == "done" {
+        sent += 50;
+        assert!(sent < 20_000, "the limit is not felt");
+    }
+    let lifted = Command::new("prlimit").args(["--fsize=unlimited", "--pid", &program.id().to_string()]).status();
+    assert!(lifted.expect("prlimit is part of util-linux").success());
+    crate::desk::until("it publishes again", async || {
+        program.run(&format!("publish big.topic * {sent} {} 2000", sent + 50)) == "done"
+    })
+    .await;
+    // A batch that failed may be there all the same: it is refused whole, or comes whole.
+    crate::desk::until("every acknowledged message is handled", async || {
+        let got: std::collections::BTreeSet<String> = program.got().into_iter().collect();
+        texts(0..sent + 50).iter().all(|body| got.contains(body))
+    })
+    .await;
+}
