@@ -173,6 +173,7 @@ async fn a_subscription_that_ends_by_itself_is_taken_up_again() {
     live.stop(LIMIT).await.unwrap();
 }
 
+// features: D5
 #[tokio::test]
 async fn members_that_come_and_go_lose_nothing_and_double_nothing() {
     let events = memory().await;

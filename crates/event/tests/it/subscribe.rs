@@ -25,7 +25,7 @@ async fn what_is_published_is_handled_and_settled() {
     again.stop(LIMIT).await.unwrap();
 }
 
-// features: D4
+// features: D3, D4
 #[tokio::test]
 async fn members_of_a_queue_share_and_everyone_else_gets_everything() {
     let events = memory().await;
