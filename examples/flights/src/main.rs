@@ -17,7 +17,7 @@ mod table;
 
 use std::process::ExitCode;
 
-use micro::Result;
+use micro::{Error, Kind, Result};
 
 /// The messages, the handler trait and the client of proto/flights.proto.
 mod proto {
@@ -42,7 +42,8 @@ async fn main() -> ExitCode {
         Some("publish") => publish::run().await,
         Some("consume") => consume::run().await,
         Some("sum") => ledger::run().await,
-        Some(_) => usage(),
+        Some("help" | "--help" | "-h") => help(),
+        Some(other) => Err(Error::new(Kind::InvalidArgument, format!("there is no command {other:?}\n{USAGE}"))),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -53,7 +54,7 @@ async fn main() -> ExitCode {
     }
 }
 
-fn usage() -> Result<()> {
+fn help() -> Result<()> {
     println!("{USAGE}");
     Ok(())
 }

@@ -14,7 +14,7 @@ mod warehouse;
 
 use std::process::ExitCode;
 
-use micro::Result;
+use micro::{Error, Kind, Result};
 
 /// The messages, the handler trait and the client of proto/shop.proto.
 mod proto {
@@ -50,9 +50,10 @@ async fn run() -> Result<()> {
         Some("warehouse") => warehouse::run().await,
         Some("place") => customer::place().await,
         Some("status") => customer::status().await,
-        Some(_) => {
+        Some("help" | "--help" | "-h") => {
             println!("{USAGE}");
             Ok(())
         }
+        Some(other) => Err(Error::new(Kind::InvalidArgument, format!("there is no command {other:?}\n{USAGE}"))),
     }
 }

@@ -117,7 +117,7 @@ async fn binary() -> &'static str {
     static BINARY: OnceCell<String> = OnceCell::const_new();
     BINARY
         .get_or_init(async || {
-            if let Ok(path) = std::env::var("MICRO_GO_PEER") {
+            if let Some(path) = std::env::var("MICRO_GO_PEER").ok().filter(|path| !path.is_empty()) {
                 return path;
             }
             let script = concat!(env!("CARGO_MANIFEST_DIR"), "/build.sh");
