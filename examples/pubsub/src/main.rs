@@ -29,9 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let before = sub1.ids().topic2;
     let new = |ids: HashSet<String>| ids.difference(&before).count();
     until("sub2 joined: topic2 is shared", || new(sub1.ids().topic2) >= SHARE && sub2.ids().topic2.len() >= SHARE)?;
-    until("topic1 goes to both", || {
-        sub1.ids().topic1.intersection(&sub2.ids().topic1).count() >= SHARE
-    })?;
+    until("topic1 goes to both", || sub1.ids().topic1.intersection(&sub2.ids().topic1).count() >= SHARE)?;
     let twice = sub1.ids().topic2.intersection(&sub2.ids().topic2).count();
     if twice > 0 {
         return Err(format!("{twice} messages of topic2 went to both members of the queue").into());
@@ -47,7 +45,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         publisher.ids().topic2.iter().all(|id| taken.contains(id) || sub2.ids().topic2.contains(id))
     })?;
     sub1.stop()?;
-    println!("Now by hand, in three terminals: cargo run --bin pubsub-subscriber (twice), cargo run --bin pubsub-publisher");
+    println!(
+        "Now by hand, in three terminals: cargo run --bin pubsub-subscriber (twice), cargo run --bin pubsub-publisher"
+    );
     Ok(())
 }
 

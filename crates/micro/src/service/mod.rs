@@ -114,6 +114,19 @@ impl Service {
         self.settings.own.get(name).map(String::as_str)
     }
 
+    /// Returns the value of a flag of the program's own as a number, an address or anything else that parses.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Config`](micro_core::Kind::Config) naming the flag and the value, if it does not parse.
+    pub fn flag_as<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>> {
+        let Some(value) = self.flag(name) else { return Ok(None) };
+        value.parse().map(Some).map_err(|_| {
+            let text = format!("the value {value:?} of --{name} is no {}", std::any::type_name::<T>());
+            micro_core::Error::new(micro_core::Kind::Config, text)
+        })
+    }
+
     /// Adds what can be called: a generated server, `#[handler]` methods, or an [`Endpoint`].
     ///
     /// Two endpoints of one name are an error at the start.

@@ -54,6 +54,9 @@ fn a_program_has_flags_and_words_of_its_own() {
         .unwrap();
     assert_eq!((service.flag("limit"), service.flag("currency")), (Some("7"), None));
     assert_eq!(service.args(), ["place", "apples"]);
+    assert_eq!(service.flag_as::<u32>("limit").unwrap(), Some(7));
+    let error = service.flag_as::<bool>("limit").unwrap_err();
+    assert_eq!(error.to_string(), "the value \"7\" of --limit is no bool");
     let error = Service::builder("shop").flag(Flag::new("broker", "Mine")).args(false).build().unwrap_err();
     assert!(error.to_string().contains("--broker is one of the framework's"), "{error}");
 }

@@ -26,7 +26,7 @@ async fn publish(broker: Arc<dyn Broker>, topic: Topic, every: Duration) {
 async fn main() -> Result<()> {
     let every = Flag::new("every", "Milliseconds between two messages").default("1000");
     let mut service = Service::builder("hellopublisher").flag(every).build()?;
-    let every = service.flag("every").and_then(|text| text.parse().ok()).map_or(Duration::from_secs(1), Duration::from_millis);
+    let every = Duration::from_millis(service.flag_as("every")?.unwrap_or(1000));
     for topic in ["topic1", "topic2"] {
         let (broker, topic) = (service.broker(), Topic::new(topic)?);
         service.after_start(move || async move {
