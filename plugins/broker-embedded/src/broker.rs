@@ -182,13 +182,19 @@ impl Broker for Embedded {
             let mut members = connection.members.lock().unwrap_or_else(PoisonError::into_inner);
             members.drain(..).filter_map(|member| member.upgrade()).collect()
         };
-        for member in members {
+        // All leave, in one commit, also where one cannot.
+        let leave = |member: Arc<Member>| {
             member.stop(false);
             let (left, promise): (Settled, _) = Outcomes::pending(1);
             connection.folder.push(Job::Leave { member, promise: Some(promise) });
-            left.first().await?;
+            left
+        };
+        let leaving: Vec<Settled> = members.into_iter().map(leave).collect();
+        let mut outcome = Ok(());
+        for left in leaving {
+            outcome = outcome.and(left.first().await);
         }
-        connection.folder.flush().await
+        outcome.and(connection.folder.flush().await)
     }
 
     fn publish(&self, topic: &Topic, messages: Vec<Message>) -> Receipts {
