@@ -101,19 +101,19 @@ pub(crate) fn handle(core: usize) -> &'static Handle {
     &cores().handles[core]
 }
 
-/// Runs a future where it is, if that is a core or another tokio runtime; else on a core, the same for all that comes
-/// from this thread, so that its connections are found again.
-///
-/// A caller on a runtime of its own stays there, and so does its connection: to hop to a core and back costs more than
-/// the whole rest of a small call.
-pub(crate) async fn run<F>(future: F) -> Result<F::Output>
+/// Tells whether this is a core or another tokio runtime. A call made there stays there, and so does its connection: to
+/// hop to a core and back costs more than the whole rest of a small call.
+pub(crate) fn is_runtime() -> bool {
+    current().is_some() || Handle::try_current().is_ok()
+}
+
+/// Runs a future on a core for a caller without a runtime: the same core for all that comes from this thread, so that
+/// its connections are found again.
+pub(crate) async fn hop<F>(future: F) -> Result<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    if current().is_some() || Handle::try_current().is_ok() {
-        return Ok(future.await);
-    }
     Hop(handle(favourite()).spawn(future)).await
 }
 

@@ -37,7 +37,7 @@ impl Start<'_> {
     /// Opens a stream without a first message.
     async fn open(&self, options: CallOptions, format: Format, frame: Bytes) -> Result<Opened> {
         let plan = Plan::new(self.client.inner(), self.service, self.endpoint, options, None, format, frame)?;
-        cores::run(stream_call::open(plan)).await?
+        if cores::is_runtime() { stream_call::open(plan).await } else { cores::hop(stream_call::open(plan)).await? }
     }
 
     fn limit(&self) -> usize {
@@ -73,7 +73,13 @@ impl<'a, Q: Payload, R: Payload> IntoFuture for Call<'a, Q, R> {
             let client = start.client.inner();
             let timeout = Some(client.timeout);
             let plan = Plan::new(client, start.service, start.endpoint, options, timeout, format, frame)?;
-            R::decode(format, cores::run(unary::run(plan)).await??)
+            // Not through one function for both: a future given to another is held twice.
+            let body = if cores::is_runtime() {
+                unary::run(&plan).await?
+            } else {
+                Box::pin(cores::hop(async move { unary::run(&plan).await })).await??
+            };
+            R::decode(format, body)
         })
     }
 }

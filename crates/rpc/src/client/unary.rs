@@ -1,14 +1,17 @@
 //! One message for one.
 
+use std::future::{Future, pending, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::SendStream;
 use h2::client::ResponseFuture;
 use micro_core::{Error, Kind, Result};
-use tokio::time::timeout_at;
-use tracing::Instrument;
+use tokio::time::sleep_until;
+use tracing::Span;
 
 use super::answers::Answers;
 use super::attempts::{self, Attempt, Failed};
@@ -20,24 +23,33 @@ use crate::trace;
 use crate::wire::status;
 
 /// Runs a unary call on this runtime and returns the body of the answer.
-pub(super) async fn run(plan: Plan) -> Result<Bytes> {
+pub(super) async fn run(plan: &Plan) -> Result<Bytes> {
     let span = trace::client(&plan.target.service, &plan.target.endpoint, &plan.metadata);
-    let result = match span {
-        Some(span) => within(&plan, &Unary).instrument(span).await,
-        None => within(&plan, &Unary).await,
-    };
-    record(&plan, result.as_ref().err());
+    let mut call = pin!(within(plan, &Unary));
+    let result = poll_fn(|cx| {
+        let _entered = span.as_ref().map(Span::enter);
+        call.as_mut().poll(cx)
+    })
+    .await;
+    record(plan, result.as_ref().err());
     result
 }
 
 /// Runs the tries of a call within its time.
 pub(super) async fn within<A: Attempt>(plan: &Plan, attempt: &A) -> Result<A::Answer> {
     let progress = Progress::default();
-    let tries = attempts::run(plan, &progress, attempt);
-    match plan.deadline() {
-        Some(deadline) => timeout_at(deadline.into(), tries).await.unwrap_or_else(|_| Err(progress.timed_out(plan))),
-        None => tries.await,
-    }
+    let mut tries = pin!(attempts::run(plan, &progress, attempt));
+    let mut over = pin!(async {
+        match plan.deadline() {
+            Some(deadline) => sleep_until(deadline.into()).await,
+            None => pending().await,
+        }
+    });
+    poll_fn(|cx| match tries.as_mut().poll(cx) {
+        Poll::Pending => over.as_mut().poll(cx).map(|()| Err(progress.timed_out(plan))),
+        ready => ready,
+    })
+    .await
 }
 
 /// Counts a call.

@@ -11,8 +11,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::exchange::Exchange;
-use super::{Phase, Shared};
+use super::{Phase, Shared, exchange};
 use crate::wire::HANDSHAKE;
 use crate::wire::lenient::Lenient;
 
@@ -46,7 +45,7 @@ pub(super) async fn serve(
         }
     });
     let remote = address.to_string().into();
-    let peer = Arc::new(Peer { address, remote, shared });
+    let peer = Peer { address, remote, shared };
 
     let mut stopping = phase.clone();
     let mut stop = pin!(async move { stopping.wait_for(|phase| *phase >= Phase::Stopping).await.map(drop) });
@@ -55,7 +54,7 @@ pub(super) async fn serve(
     poll_fn(|cx| {
         loop {
             match connection.poll_accept(cx) {
-                Poll::Ready(Some(Ok((request, respond)))) => Exchange::new(&peer, request, respond).begin(),
+                Poll::Ready(Some(Ok((request, respond)))) => exchange::begin(&peer, request, respond),
                 Poll::Ready(Some(Err(error))) => {
                     tracing::debug!(%address, %error, "a connection broke");
                     return Poll::Ready(());

@@ -11,24 +11,31 @@ use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, request::Parts};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use tokio::runtime::Handle;
 use tokio::time::sleep_until;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use super::connection::Peer;
 use super::dispatch::{self, Admitted, Deadline};
 use super::handler::{self, Handler};
+use super::routes::Route;
+use super::stats::InFlight;
 use super::stream_exchange;
 use crate::trace;
 use crate::wire::failure::Failure;
 use crate::wire::messages::Messages;
 use crate::wire::status;
 
+/// A call that began.
 pub(super) struct Exchange {
-    peer: Arc<Peer>,
-    head: Parts,
-    body: RecvStream,
-    respond: SendResponse<Bytes>,
+    pub(super) respond: SendResponse<Bytes>,
+    pub(super) content_type: HeaderValue,
+    /// Who speaks in errors.
+    pub(super) service: Arc<str>,
+    started: Instant,
+    in_flight: InFlight,
+    route: Arc<Route>,
 }
 
 /// How a call ended.
@@ -41,66 +48,70 @@ pub(super) enum End {
     Streamed(u8),
 }
 
+/// Begins a call, here or on the runtime the server was given for its handlers. What cannot begin is answered at once.
+pub(super) fn begin(peer: &Peer, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+    let started = Instant::now();
+    let (head, body) = request.into_parts();
+    let options = &peer.shared.options;
+    let in_flight = peer.shared.stats.begin();
+    let content_type = match dispatch::content_type(&head) {
+        Ok(content_type) => content_type,
+        Err(status) => return refuse(&mut respond, status),
+    };
+    let call = match dispatch::admit(&head, &content_type, peer, started) {
+        Ok(call) => call,
+        Err(failure) => {
+            in_flight.stats().error();
+            return fail(&mut respond, &content_type, &failure, options.name());
+        }
+    };
+    let route = call.route.clone();
+    let span = trace::server(&route.name, call.context.metadata(), &peer.remote);
+    let service = options.shared_name().clone();
+    let exchange = Exchange { respond, content_type, service, started, in_flight, route };
+    match call.route.handler {
+        Handler::Unary(_) => spawn(options.handle(), span, exchange.unary(body, call)),
+        Handler::Stream(_) => spawn(options.handle(), span, exchange.stream(body, call)),
+    }
+}
+
+fn spawn(runtime: Option<&Handle>, span: Option<Span>, call: impl Future<Output = ()> + Send + 'static) {
+    match (runtime, span) {
+        (None, None) => drop(tokio::spawn(call)),
+        (None, Some(span)) => drop(tokio::spawn(call.instrument(span))),
+        (Some(runtime), None) => drop(runtime.spawn(call)),
+        (Some(runtime), Some(span)) => drop(runtime.spawn(call.instrument(span))),
+    }
+}
+
 impl Exchange {
-    pub(super) fn new(peer: &Arc<Peer>, request: Request<RecvStream>, respond: SendResponse<Bytes>) -> Self {
-        let (head, body) = request.into_parts();
-        Self { peer: peer.clone(), head, body, respond }
+    async fn unary(mut self, body: RecvStream, call: Admitted) {
+        let end = unary(&mut self.respond, body, call).await;
+        self.finish(end);
     }
 
-    /// Runs the call, here or on the runtime the server was given for its handlers.
-    pub(super) fn begin(self) {
-        let runtime = self.peer.shared.options.handle().cloned();
-        match runtime {
-            Some(runtime) => runtime.spawn(self.run()),
-            None => tokio::spawn(self.run()),
-        };
+    async fn stream(mut self, body: RecvStream, call: Admitted) {
+        let end = stream_exchange::run(&mut self, body, call).await;
+        self.finish(end);
     }
 
-    async fn run(mut self) {
-        let started = Instant::now();
-        let stats = self.peer.shared.stats.clone();
-        let _in_flight = stats.begin();
-        let content_type = match dispatch::content_type(&self.head) {
-            Ok(content_type) => content_type,
-            Err(status) => return refuse(&mut self.respond, status),
-        };
-        let admitted = match dispatch::admit(&self.head, &content_type, &self.peer, started) {
-            Ok(admitted) => admitted,
-            Err(failure) => {
-                stats.error();
-                return fail(&mut self.respond, &content_type, &failure, self.peer.shared.options.name());
-            }
-        };
-        let route = admitted.route.clone();
-        let span = trace::server(&route.name, admitted.context.metadata(), &self.peer.remote);
-        let service = self.peer.shared.options.shared_name().clone();
-        let respond = &mut self.respond;
-        let call = async {
-            match &route.handler {
-                Handler::Unary(_) => unary(respond, self.body, admitted).await,
-                Handler::Stream(_) => stream_exchange::run(respond, self.body, admitted, &content_type, &service).await,
-            }
-        };
-        let end = match span {
-            Some(span) => call.instrument(span).await,
-            None => call.await,
-        };
+    fn finish(mut self, end: End) {
         let code = match end {
             End::Answered(frame) => {
-                answer(&mut self.respond, content_type, frame);
+                answer(&mut self.respond, self.content_type, frame);
                 0
             }
             End::Failed(failure) => {
-                fail(&mut self.respond, &content_type, &failure, &service);
+                fail(&mut self.respond, &self.content_type, &failure, &self.service);
                 failure.grpc()
             }
             End::Gone => 1,
             End::Streamed(code) => code,
         };
         if code != 0 {
-            stats.error();
+            self.in_flight.stats().error();
         }
-        route.measure.record(code, started.elapsed());
+        self.route.measure.record(code, self.started.elapsed());
     }
 }
 

@@ -47,7 +47,7 @@ async fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
     if let Ok(ip) = host.parse() {
         return Ok(SocketAddr::new(ip, port));
     }
-    let found = cores::run(async move { tokio::net::lookup_host((host, port)).await.map(|mut found| found.next()) });
+    let found = cores::hop(async move { tokio::net::lookup_host((host, port)).await.map(|mut found| found.next()) });
     found.await.map_err(io::Error::other)??.ok_or_else(|| io::Error::other("the host has no address"))
 }
 

@@ -40,7 +40,7 @@ impl Running {
         self.shared.health.stop();
         self.phase.send_if_modified(|phase| advance(phase, Phase::Stopping));
         let (phase, shared) = (self.phase.clone(), self.shared.clone());
-        let stopped = cores::run(async move {
+        let stopped = cores::hop(async move {
             // Connections hold a receiver each; the last one gone ends the wait.
             if tokio::time::timeout(limit, phase.closed()).await.is_ok() {
                 return 0;

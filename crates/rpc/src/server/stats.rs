@@ -58,6 +58,12 @@ impl Stats {
 
 pub(super) struct InFlight(Stats);
 
+impl InFlight {
+    pub(super) fn stats(&self) -> &Stats {
+        &self.0
+    }
+}
+
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.0.in_flight.fetch_sub(1, Ordering::Relaxed);

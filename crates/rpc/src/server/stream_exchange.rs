@@ -7,13 +7,12 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use h2::server::SendResponse;
 use h2::{RecvStream, SendStream};
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 use micro_core::{Error, Kind};
 
 use super::dispatch::Admitted;
-use super::exchange::{End, head, over, panicked};
+use super::exchange::{End, Exchange, head, over, panicked};
 use super::handler::Handler;
 use crate::stream::Source;
 use crate::wire::failure::Failure;
@@ -31,13 +30,8 @@ impl Drop for Hangup {
     }
 }
 
-pub(super) async fn run(
-    respond: &mut SendResponse<Bytes>,
-    body: RecvStream,
-    call: Admitted,
-    content_type: &HeaderValue,
-    service: &str,
-) -> End {
+pub(super) async fn run(exchange: &mut Exchange, body: RecvStream, call: Admitted) -> End {
+    let Exchange { respond, content_type, service, .. } = exchange;
     let Admitted { route, codec, context, deadline } = call;
     let Handler::Stream(run) = &route.handler else { return End::Gone };
     let outbox = Hangup(Arc::new(Outbox::default()));
