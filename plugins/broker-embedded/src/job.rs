@@ -99,6 +99,8 @@ impl Job {
             Self::Find { reply: Some(reply), .. } => drop(reply.send(Err(error.duplicate()))),
             Self::Join { reply: Some(reply), .. } => drop(reply.send(Err(error.duplicate()))),
             Self::Balance { member, .. } => member.lock().balancing = false,
+            // What was let go is still its own by the table: it takes it again.
+            Self::Hand { member, .. } => member.balance(),
             Self::Heartbeat { members, .. } => members.iter().for_each(|member| member.lock().beating = false),
             _ => {}
         }

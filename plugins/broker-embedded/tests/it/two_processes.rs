@@ -105,6 +105,29 @@ fn a_dead_process_leaves_nothing_in_the_folder_for_long() {
     assert_eq!(left.len(), 1, "{left:?}");
 }
 
+// features: D5, E4, E6
+#[test]
+fn nothing_is_lost_while_members_and_publishers_are_killed_one_after_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut members: Vec<Program> = Vec::new();
+    for round in 0..6 {
+        let mut publisher = Program::start(folder.path());
+        for _ in 0..2 {
+            let mut member = Program::start(folder.path());
+            member.run("subscribe jobs workers ack");
+            members.push(member);
+        }
+        for part in 0..5 {
+            let from = round * 500 + part * 100;
+            publisher.run(&format!("publish jobs %17 {from} {}", from + 100));
+        }
+        publisher.kill();
+        let oldest = members.len() - 2;
+        members[oldest].kill();
+    }
+    wait_for_all(&mut members, 3000);
+}
+
 fn wait_for_all(members: &mut [Program], count: u64) {
     let end = std::time::Instant::now() + crate::program::LIMIT;
     loop {
