@@ -56,7 +56,7 @@ use routes::Routes;
 /// let address = running.address().to_string();
 /// let hello = Bytes::from_static(b"hello");
 /// let client = Client::builder().build();
-/// let answer: Bytes = client.call("echo", "Echo.Call", &hello).address(&address).await?;
+/// let answer: Bytes = client.call("echo", "Echo.Call", &hello).address(address).await?;
 /// assert_eq!(answer, hello);
 /// # Ok(())
 /// # }

@@ -70,7 +70,8 @@ impl Failure {
 
     /// Returns go-micro's form; `service` speaks where nobody said who does.
     pub(crate) fn wire(&self, service: &str) -> Option<WireError> {
-        const LONGEST: usize = 8 << 10;
+        // Some clients read no more than 16 KiB of headers, where the text stands up to three times.
+        const LONGEST: usize = 2 << 10;
         let (Self::Error(error) | Self::Server { error, .. }) = self else { return None };
         let mut wire = WireError::from(error);
         if wire.id.is_empty() {

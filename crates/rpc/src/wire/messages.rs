@@ -8,10 +8,13 @@ use http::HeaderMap;
 use micro_core::{Error, Kind, Result};
 
 use super::frame::{self, PREFIX};
-use super::lost;
+use super::{STREAM_WINDOW, lost};
 
 /// How much is set aside for a message before its bytes arrive: a prefix may promise more than comes.
 const TRUSTED: usize = 256 << 10;
+
+/// From how much on the window is given back though more is there to be read: a quarter of it.
+const PAY_AT: usize = STREAM_WINDOW as usize / 4;
 
 /// Reads messages. One that lies in one DATA frame is a slice of it, not a copy.
 pub(crate) struct Messages {
@@ -19,7 +22,7 @@ pub(crate) struct Messages {
     limit: usize,
     /// What is left of the DATA frame at hand.
     chunk: Bytes,
-    /// How much of the window goes back to the sender once the frame at hand is read.
+    /// How much of the window goes back to the sender, for what has been read.
     owed: usize,
     partial: Partial,
 }
@@ -41,10 +44,14 @@ impl Messages {
             if let Some(message) = self.cut()? {
                 return Poll::Ready(Ok(Some(message)));
             }
-            self.pay();
-            match ready!(self.body.poll_data(cx)) {
+            let polled = self.body.poll_data(cx);
+            if polled.is_pending() || self.owed >= PAY_AT {
+                // What is not paid when the stream ends is given back then.
+                self.pay();
+            }
+            match ready!(polled) {
                 Some(Ok(data)) => {
-                    self.owed = data.len();
+                    self.owed += data.len();
                     self.chunk = data;
                 }
                 Some(Err(error)) => return Poll::Ready(Err(lost::error(&error))),
