@@ -5,8 +5,6 @@ pub use bytes;
 pub use micro_core as core;
 pub use micro_core::codec::{Format, Payload};
 pub use micro_core::{Context, Error, Kind, Result};
-pub use pbjson;
-pub use pbjson_types;
 pub use prost;
 pub use serde;
 
