@@ -57,7 +57,15 @@ impl Database {
             // Two processes that make the file at once would see each other's half.
             let _turn = lock.acquire(TURN)?;
             schema.migrate(&path, &connection)?;
-            prepare(&connection).map_err(|error| failure(&path, "open the database", error))?;
+            let mode = prepare(&connection).map_err(|error| failure(&path, "open the database", error))?;
+            if mode != "wal" {
+                let text = format!(
+                    "{} cannot be shared by processes: its file system has no shared memory (journal mode {mode}); set \
+                     MICRO_HOME to a folder on a local disk",
+                    path.display()
+                );
+                return Err(Error::new(Kind::Config, text));
+            }
         }
         Ok(Self { path, connection, lock, log: None, holed: false })
     }
@@ -176,11 +184,13 @@ fn connect(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-fn prepare(connection: &Connection) -> rusqlite::Result<()> {
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+/// Returns the journal mode that was got.
+fn prepare(connection: &Connection) -> rusqlite::Result<String> {
+    let mode = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     // The log is synced before it is copied back; after a commit we do that ourselves.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "journal_size_limit", LOG_LIMIT)?;
-    connection.pragma_update(None, "cache_size", -8192)
+    connection.pragma_update(None, "cache_size", -8192)?;
+    Ok(mode)
 }
