@@ -70,7 +70,12 @@ pub(crate) fn build(workspace: &Workspace, names: &[String]) -> Result<()> {
             continue;
         }
         let mut cargo = Command::new("cargo");
-        cargo.arg("build").args(release.then_some("--release")).args(&packages).current_dir(&workspace.root);
+        cargo.arg("build").args(release.then_some("--release")).current_dir(&workspace.root);
+        match names.is_empty() && !release {
+            // As the tests are built, so that nothing is compiled twice for a difference in features.
+            true => cargo.args(["--workspace", "--exclude", "micro-bench", "--all-targets"]),
+            false => cargo.args(&packages),
+        };
         let status = command::run(&mut cargo, BUILD)?;
         if !status.success() {
             return Err(format!("the examples do not build: {status}"));

@@ -25,7 +25,8 @@ pub(super) struct Runner {
 
 impl Runner {
     pub(super) fn new(workspace: &Workspace, nextest: Option<PathBuf>) -> Self {
-        let report = workspace.target.join("nextest/default/junit.xml");
+        // The runner keeps its reports in the checkout, wherever the target folder is.
+        let report = workspace.root.join("target/nextest/default/junit.xml");
         Self { root: workspace.root.clone(), report, nextest, env: Vec::new() }
     }
 
