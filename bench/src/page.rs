@@ -63,17 +63,13 @@ impl Page {
             Goal::AtMost(limit) => (ratio <= limit, format!("≤ {limit}")),
             Goal::AtLeast(limit) => (ratio >= limit, format!("≥ {limit}")),
         };
-        let verdict = match (kept, foreign < QUIET) {
-            (true, _) => Verdict::Kept,
-            (false, true) => Verdict::Missed,
-            (false, false) => Verdict::Unsure,
+        let (verdict, mark) = match (kept, foreign < QUIET) {
+            (true, true) => (Verdict::Kept, "✓"),
+            (false, true) => (Verdict::Missed, "**missed**"),
+            (true, false) => (Verdict::Unsure, "✓, machine not quiet"),
+            (false, false) => (Verdict::Unsure, "not met, machine not quiet"),
         };
         self.verdicts.push(verdict);
-        let mark = match verdict {
-            Verdict::Kept => "✓",
-            Verdict::Missed => "**missed**",
-            Verdict::Unsure => "not met, machine not quiet",
-        };
         format!("{ratio:.2} ({promise}) {mark}")
     }
 
