@@ -138,6 +138,24 @@ async fn a_slow_consumer_keeps_no_more_in_memory_than_it_may() {
     drop(held);
 }
 
+#[tokio::test]
+async fn a_backlog_of_a_million_events_does_not_grow_a_slow_consumer() {
+    let desk = Desk::open_with("?sync=never").await;
+    let mut queue = desk.queue("slow").await;
+    let before = resident();
+    for _ in 0..1000 {
+        let messages = (0..1000).map(|_| Message::new(&[7u8; 100][..])).collect();
+        desk.broker.publish(&desk.topic, messages).all().await.unwrap();
+    }
+    let held = take(&mut queue, 1024).await;
+    nothing(&mut queue).await;
+    let grown = resident().saturating_sub(before);
+    // As below: its own 1,024 events and 8 MiB read ahead, the writer's batches, the caches of the file.
+    assert!(grown < 64 << 20, "{} MiB", grown >> 20);
+    ack(held).await;
+    assert_eq!(take(&mut queue, 1024).await.len(), 1024, "it goes on where it was");
+}
+
 fn resident() -> usize {
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
     pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
