@@ -104,7 +104,7 @@ fn page(kinds: &[Kind], cells: &[Cell]) -> Result<Verdict> {
     }
     let (consume, least) = (cell(Kind::Consume), cell(Kind::Raw(64)).rate * 0.3);
     let goal = page.judge(consume.rate / least, Goal::AtLeast(1.0), consume.foreign);
-    rows.push(row("consume and settle", &consume, format!("{goal} of 0.3 × raw at 64 callers")));
+    rows.push(row("consume and settle, against 0.3 × raw at 64 callers", &consume, goal));
     page.table(&["what", "messages/s", "CPU µs a message", "p50 / p99 µs", "× raw", "spread", "others' share"], &rows);
 
     let (sync, handoff) = (cell(Kind::Sync), cell(Kind::Handoff));
