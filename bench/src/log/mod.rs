@@ -126,7 +126,7 @@ fn row(what: &str, cell: &Cell, ratio: String) -> Vec<String> {
         what.to_owned(),
         short(cell.rate),
         format!("{:.2}", cell.cpu()),
-        format!("{:.0} / {:.0}", cell.p50, cell.p99),
+        if cell.p50 > 0.0 { format!("{:.0} / {:.0}", cell.p50, cell.p99) } else { "not measured".to_owned() },
         ratio,
         percent(cell.spread),
         percent(cell.foreign),

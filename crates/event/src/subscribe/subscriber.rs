@@ -187,6 +187,9 @@ impl Subscriber {
 
     /// Sets how often a message may come without a handler having answered for it, before it counts as one that kills the
     /// process and goes to the dead letters. Default 10; works where the broker counts deliveries.
+    ///
+    /// Less than 3 is unjust: what a dying process had in its hands beside the guilty message is counted too, until the
+    /// broker hands out the suspects one by one.
     pub fn max_crashes(mut self, crashes: u32) -> Self {
         self.settings.max_crashes = crashes.max(1);
         self

@@ -1,5 +1,7 @@
 //! What a program that uses the facade may rely on.
 
+#[cfg(feature = "broker-embedded")]
+mod crash;
 mod debug;
 mod errors;
 mod lifecycle;
