@@ -20,7 +20,7 @@ use super::channel::Channel;
 use super::pool::PoolOptions;
 use crate::wire::keep_alive::Heard;
 use crate::wire::status::CLIENT;
-use crate::wire::{CONNECTION_WINDOW, DATA_FRAME, HEADER_LIST, SMALL_FRAMES, STREAM_WINDOW};
+use crate::wire::{CONNECTION_WINDOW, DATA_FRAME, HEADER_LIST, SMALL_FRAMES, STREAM_WINDOW, socket};
 
 pub(super) struct Connection {
     number: u64,
@@ -111,7 +111,7 @@ pub(super) async fn open(channel: &Arc<Channel>, options: &PoolOptions, number: 
     let keep_alive = options.keep_alive;
     let opening = async {
         let stream = TcpStream::connect(&**address).await.map_err(|error| refused(address, error))?;
-        crate::server::prepare(&stream, keep_alive.interval + keep_alive.timeout);
+        socket::prepare(&stream, keep_alive.interval + keep_alive.timeout);
         let mut builder = h2::client::Builder::new();
         builder
             .enable_push(false)

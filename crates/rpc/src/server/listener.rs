@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use micro_core::{Error, Kind, Result};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::{Phase, Shared, connection};
 use crate::cores;
+use crate::wire::socket;
 
 const BACKLOG: i32 = 1024;
 
@@ -117,7 +118,7 @@ fn hand_out(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, phase: &w
     }
     let connected = shared.stats.connect();
     let keep_alive = shared.options.keep_alive_times();
-    prepare(&stream, keep_alive.interval + keep_alive.timeout);
+    socket::prepare(&stream, keep_alive.interval + keep_alive.timeout);
     let Ok(stream) = stream.into_std() else { return };
     let (shared, phase) = (shared.clone(), phase.clone());
     cores::handle(cores::next()).spawn(async move {
@@ -126,14 +127,4 @@ fn hand_out(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, phase: &w
         }
         drop(connected);
     });
-}
-
-/// Sets what every connection has, at either end: small frames leave at once, and what is not acknowledged for long ends
-/// the connection.
-pub(crate) fn prepare(stream: &TcpStream, patience: Duration) {
-    let _ = stream.set_nodelay(true);
-    #[cfg(target_os = "linux")]
-    let _ = SockRef::from(stream).set_tcp_user_timeout(Some(patience));
-    #[cfg(not(target_os = "linux"))]
-    let _ = (SockRef::from(stream), patience);
 }

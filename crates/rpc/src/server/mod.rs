@@ -23,7 +23,6 @@ use tokio::sync::watch;
 
 pub use endpoint::Endpoint;
 pub use endpoints::Endpoints;
-pub(crate) use listener::prepare;
 pub use options::ServerOptions;
 pub use running::Running;
 pub use stats::Stats;

@@ -13,6 +13,7 @@ pub(crate) mod metadata;
 pub(crate) mod outbox;
 pub(crate) mod percent;
 pub(crate) mod pump;
+pub(crate) mod socket;
 pub(crate) mod status;
 pub(crate) mod timeout;
 
