@@ -68,7 +68,15 @@ impl Cell {
 }
 
 /// Measures every variant once a round. More rounds follow while one of them has too few quiet ones.
-pub(crate) fn alternate<V>(variants: &mut [V], mut measure: impl FnMut(&mut V) -> Result<Sample>) -> Result<Vec<Cell>> {
+pub(crate) fn alternate<V>(variants: &mut [V], measure: impl FnMut(&mut V) -> Result<Sample>) -> Result<Vec<Cell>> {
+    alternate_patiently(PATIENCE, variants, measure)
+}
+
+fn alternate_patiently<V>(
+    patience: Duration,
+    variants: &mut [V],
+    mut measure: impl FnMut(&mut V) -> Result<Sample>,
+) -> Result<Vec<Cell>> {
     let mut samples: Vec<Vec<Sample>> = variants.iter().map(|_| Vec::new()).collect();
     for round in 0..MOST {
         let quiet = |samples: &Vec<Sample>| samples.iter().filter(|s| s.foreign < QUIET).count() >= COUNTED;
@@ -79,7 +87,7 @@ pub(crate) fn alternate<V>(variants: &mut [V], mut measure: impl FnMut(&mut V) -
             if samples.len() >= COUNTED && quiet(samples) {
                 continue;
             }
-            wait_for_quiet();
+            wait_for_quiet(patience);
             samples.push(measure(variant)?);
         }
         eprintln!("round {} of at most {MOST}", round + 1);
@@ -87,9 +95,9 @@ pub(crate) fn alternate<V>(variants: &mut [V], mut measure: impl FnMut(&mut V) -
     Ok(samples.into_iter().map(cell).collect())
 }
 
-fn wait_for_quiet() {
+fn wait_for_quiet(patience: Duration) {
     let start = Instant::now();
-    while !is_quick() && start.elapsed() < PATIENCE {
+    while !is_quick() && start.elapsed() < patience {
         let meter = Meter::start(&[]);
         thread::sleep(Duration::from_millis(100));
         if meter.read().foreign < QUIET {
@@ -147,7 +155,7 @@ mod tests {
     #[test]
     fn rounds_alternate_and_end_when_enough_were_quiet() {
         let mut order = Vec::new();
-        let cells = alternate(&mut ["a", "b"], |variant| {
+        let cells = alternate_patiently(Duration::ZERO, &mut ["a", "b"], |variant| {
             order.push(*variant);
             Ok(Sample { operations: 1, seconds: 1.0, ..Sample::default() })
         });
