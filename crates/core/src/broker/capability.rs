@@ -34,7 +34,7 @@ pub struct Capability {
     pub deduplication: bool,
     /// A subscription may name a pattern of topics.
     pub wildcard: bool,
-    /// Publishing and settling may be one transaction.
+    /// Publishing and settling may be one [`Transaction`](super::Transaction).
     pub transactions: bool,
     /// A delivery says when it was published.
     pub publish_time: bool,

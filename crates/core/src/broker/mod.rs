@@ -21,6 +21,7 @@ mod options;
 mod outcomes;
 mod settle;
 mod topic;
+mod transaction;
 
 use std::any::Any;
 use std::fmt;
@@ -35,6 +36,7 @@ pub use options::{BrokerOptions, Start, SubscribeOptions};
 pub use outcomes::{Outcomes, Promise};
 pub use settle::{Reason, Settle, Settled, Settlement, Settler, Token};
 pub use topic::{Queue, Topic};
+pub use transaction::Transaction;
 
 use crate::{Error, Result};
 
@@ -140,6 +142,15 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`Kind::Unsupported`](crate::Kind::Unsupported) for an option that the capability does not declare.
     async fn subscribe(&self, topic: &Topic, options: SubscribeOptions) -> Result<Box<dyn Subscription>>;
+
+    /// Begins a transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Unsupported`](crate::Kind::Unsupported) unless [`Capability::transactions`] is declared.
+    async fn transaction(&self) -> Result<Box<dyn Transaction>> {
+        Err(Error::unsupported("this broker", "transactions"))
+    }
 
     /// Returns itself, for a caller that knows the plugin and wants the native client.
     fn as_any(&self) -> &dyn Any;

@@ -1,0 +1,403 @@
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use micro_core::broker::{Capability, Message, Outcomes, Position, Promise, Receipt, Receipts, Topic};
+use micro_core::{Error, Kind, Result};
+use rdkafka::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::Message as _;
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ThreadedProducer};
+use tokio::sync::Notify;
+
+use crate::config::{Dialect, Settings};
+use crate::context::{Deliveries, Watch};
+use crate::convert;
+use crate::error::{closed, convert, of_code};
+use crate::topics::{Parked, State, Topics};
+
+/// From how many messages, or bytes, on their way `ready` waits, and from how many on they are refused.
+const READY: (usize, usize) = (65_536, 64 << 20);
+const REFUSE: (usize, usize) = (262_144, 256 << 20);
+
+/// How much is on its way to the servers.
+#[derive(Debug, Default)]
+pub(crate) struct Flow {
+    messages: AtomicUsize,
+    bytes: AtomicUsize,
+    /// Messages that were refused, here or by the servers.
+    refused: AtomicUsize,
+    room: Notify,
+}
+
+impl Flow {
+    fn add(&self, bytes: usize) {
+        self.messages.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn remove(&self, bytes: usize) {
+        let before = (self.messages.fetch_sub(1, Ordering::AcqRel), self.bytes.fetch_sub(bytes, Ordering::AcqRel));
+        let crossed = |before: usize, by: usize, line: usize| before >= line && before - by < line;
+        if before.0 == 1 || crossed(before.0, 1, READY.0) || crossed(before.1, bytes, READY.1) {
+            self.room.notify_waiters();
+        }
+    }
+
+    fn is_over(&self, limit: (usize, usize)) -> bool {
+        self.messages.load(Ordering::Acquire) >= limit.0 || self.bytes.load(Ordering::Acquire) >= limit.1
+    }
+
+    fn is_empty(&self) -> bool {
+        self.messages.load(Ordering::Acquire) == 0
+    }
+
+    /// Waits until a condition holds; it is looked at whenever one of our lines is crossed.
+    async fn until(&self, holds: impl Fn(&Self) -> bool) {
+        loop {
+            let mut room = std::pin::pin!(self.room.notified());
+            room.as_mut().enable();
+            if holds(self) {
+                return;
+            }
+            room.await;
+        }
+    }
+}
+
+/// A record on its way: where its receipt goes.
+pub(crate) struct Sent {
+    batch: Arc<Batch>,
+    entry: usize,
+    bytes: usize,
+}
+
+/// Messages that were published in one call.
+pub(crate) struct Batch {
+    topic: Topic,
+    address: Arc<str>,
+    promise: Promise<Receipt>,
+}
+
+impl Sent {
+    /// Fills in the receipt. Called by the client's own thread.
+    pub(crate) fn delivered(self: Box<Self>, result: &DeliveryResult<'_>, flow: &Flow, topics: &Topics) {
+        let outcome = match result {
+            Ok(message) => Ok(receipt(message.partition(), message.offset())),
+            Err((error, _)) => {
+                if let Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) = error.rdkafka_error_code() {
+                    // Deleted meanwhile: the next message looks for it anew.
+                    topics.forget(&self.batch.topic);
+                }
+                Err(self.batch.error(convert("the message was not published", error)))
+            }
+        };
+        if outcome.is_err() {
+            flow.refused.fetch_add(1, Ordering::AcqRel);
+        }
+        flow.remove(self.bytes);
+        self.batch.promise.complete(self.entry, outcome);
+    }
+}
+
+fn receipt(partition: i32, offset: i64) -> Receipt {
+    match (u32::try_from(partition), u64::try_from(offset)) {
+        (Ok(partition), Ok(offset)) => Receipt::at(Position::Offset { partition, offset }),
+        _ => Receipt::default(),
+    }
+}
+
+impl Batch {
+    fn error(&self, error: Error) -> Error {
+        error.operation("broker.publish").with("topic", &self.topic).with("address", &self.address)
+    }
+}
+
+/// The way out: one producer for all topics.
+pub(crate) struct Publisher {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) topics: Arc<Topics>,
+    pub(crate) watch: Arc<Watch>,
+    capability: Capability,
+    address: Arc<str>,
+    flow: Arc<Flow>,
+    closed: AtomicBool,
+    producer: Mutex<Option<Arc<ThreadedProducer<Deliveries>>>>,
+}
+
+impl Publisher {
+    /// Makes the producer; it dials by itself.
+    pub(crate) fn new(settings: Arc<Settings>, capability: Capability, watch: Arc<Watch>) -> Result<Self> {
+        let topics = Arc::new(Topics::new(Arc::clone(&settings), Arc::clone(&watch)));
+        let config = settings.producer();
+        Self::with_config(settings, capability, watch, topics, &config)
+    }
+
+    /// Makes another producer beside this one, for transactions.
+    pub(crate) fn transactional(&self, id: &str) -> Result<Self> {
+        let mut config = self.settings.producer();
+        config.set("transactional.id", id);
+        // A transaction that is not ended within this time is forgotten by the servers.
+        config.set("transaction.timeout.ms", self.settings.timeout.as_millis().max(10_000).to_string());
+        let (settings, watch, topics) =
+            (Arc::clone(&self.settings), Arc::clone(&self.watch), Arc::clone(&self.topics));
+        Self::with_config(settings, self.capability, watch, topics, &config)
+    }
+
+    fn with_config(
+        settings: Arc<Settings>,
+        capability: Capability,
+        watch: Arc<Watch>,
+        topics: Arc<Topics>,
+        config: &ClientConfig,
+    ) -> Result<Self> {
+        let flow = Arc::<Flow>::default();
+        let context =
+            Deliveries { watch: Arc::clone(&watch), flow: Arc::clone(&flow), topics: Arc::clone(&topics) };
+        let producer = config
+            .create_with_context(context)
+            .map_err(|error| convert("cannot make a Kafka producer", &error))?;
+        Ok(Self {
+            topics,
+            address: settings.address().into(),
+            settings,
+            watch,
+            capability,
+            flow,
+            closed: AtomicBool::new(false),
+            producer: Mutex::new(Some(Arc::new(producer))),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<ThreadedProducer<Deliveries>>>> {
+        self.producer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn producer(&self) -> Result<Arc<ThreadedProducer<Deliveries>>> {
+        self.lock().clone().ok_or_else(closed)
+    }
+
+    /// Enqueues messages in order; the first ones for a topic wait until it is known to be there.
+    pub(crate) fn publish(self: &Arc<Self>, topic: &Topic, messages: Vec<Message>) -> Receipts {
+        if self.closed.load(Ordering::Acquire) {
+            return Receipts::failed(messages.len(), &closed().operation("broker.publish").with("topic", topic));
+        }
+        let producer = match self.producer() {
+            Ok(producer) => producer,
+            Err(error) => return Receipts::failed(messages.len(), &error),
+        };
+        let (receipts, promise) = Outcomes::pending(messages.len());
+        let batch = Arc::new(Batch { topic: topic.clone(), address: Arc::clone(&self.address), promise });
+        // A plain read, unless the topic is new here.
+        if self.topics.with_ready(topic, || self.send_all(&producer, &batch, &messages)) {
+            return receipts;
+        }
+        let parked = self.check_all(&batch, messages);
+        match self.topics.park(topic, parked, |parked| self.send_parked(&producer, parked)) {
+            State::Ready | State::Looking => {}
+            State::Unknown => {
+                let this = Arc::clone(self);
+                let topic = topic.clone();
+                tokio::spawn(async move { this.look_for(topic).await });
+            }
+        }
+        receipts
+    }
+
+    /// Finds or makes a topic, and then sends what waits for it, or says that it cannot.
+    async fn look_for(self: Arc<Self>, topic: Topic) {
+        let found = match self.producer() {
+            Ok(producer) => self.topics.ensure(&topic, &producer).await.map(|_| producer),
+            Err(error) => Err(error),
+        };
+        match found {
+            Ok(producer) => self.topics.ready(&topic, |parked| self.send_parked(&producer, parked)),
+            Err(error) => {
+                for Parked { batch, entry, bytes, .. } in self.topics.failed(&topic) {
+                    self.flow.remove(bytes);
+                    self.refuse(&batch, entry, error.duplicate());
+                }
+            }
+        }
+    }
+
+    fn send_all(&self, producer: &ThreadedProducer<Deliveries>, batch: &Arc<Batch>, messages: &[Message]) {
+        for (entry, message) in messages.iter().enumerate() {
+            if let Err(error) = self.check(message) {
+                self.refuse(batch, entry, error);
+                continue;
+            }
+            let bytes = message.body.len();
+            self.flow.add(bytes);
+            self.send(producer, message, Box::new(Sent { batch: Arc::clone(batch), entry, bytes }));
+        }
+    }
+
+    fn check_all(&self, batch: &Arc<Batch>, messages: Vec<Message>) -> Vec<Parked> {
+        let mut parked = Vec::with_capacity(messages.len());
+        for (entry, message) in messages.into_iter().enumerate() {
+            match self.check(&message) {
+                Ok(()) => {
+                    let bytes = message.body.len();
+                    self.flow.add(bytes);
+                    parked.push(Parked { batch: Arc::clone(batch), entry, message, bytes });
+                }
+                Err(error) => self.refuse(batch, entry, error),
+            }
+        }
+        parked
+    }
+
+    fn send_parked(&self, producer: &ThreadedProducer<Deliveries>, parked: Vec<Parked>) {
+        for Parked { batch, entry, message, bytes } in parked {
+            self.send(producer, &message, Box::new(Sent { batch, entry, bytes }));
+        }
+    }
+
+    fn check(&self, message: &Message) -> Result<()> {
+        message.check("kafka", &self.capability)?;
+        if self.flow.is_over(REFUSE) {
+            let text = format!(
+                "{} messages or {} MiB are on their way to Kafka; wait for ready() before publishing",
+                REFUSE.0,
+                REFUSE.1 >> 20
+            );
+            return Err(Error::new(Kind::ResourceExhausted, text));
+        }
+        Ok(())
+    }
+
+    fn send(&self, producer: &ThreadedProducer<Deliveries>, message: &Message, sent: Box<Sent>) {
+        let outgoing = match convert::outgoing(message, self.settings.dialect) {
+            Ok(outgoing) => outgoing,
+            Err(error) => return self.refused(*sent, error),
+        };
+        let body: &[u8] = match &outgoing.body {
+            Cow::Borrowed(body) => body,
+            Cow::Owned(body) => body,
+        };
+        let topic = sent.batch.topic.clone();
+        let record = BaseRecord {
+            topic: topic.as_str(),
+            partition: outgoing.partition,
+            payload: Some(body),
+            key: outgoing.key,
+            timestamp: None,
+            headers: outgoing.headers,
+            delivery_opaque: sent,
+        };
+        if let Err((error, record)) = producer.send(record) {
+            let tried = match error {
+                KafkaError::MessageProduction(Code::MessageSizeTooLarge) => format!(
+                    "the message of {} bytes, with its headers, is over max_message_bytes={}",
+                    body.len(),
+                    self.settings.max_message_bytes
+                ),
+                _ => "the message was not published".to_owned(),
+            };
+            self.refused(*record.delivery_opaque, convert(tried, &error));
+        }
+    }
+
+    fn refused(&self, sent: Sent, error: Error) {
+        self.flow.remove(sent.bytes);
+        self.refuse(&sent.batch, sent.entry, error);
+    }
+
+    fn refuse(&self, batch: &Batch, entry: usize, error: Error) {
+        self.flow.refused.fetch_add(1, Ordering::AcqRel);
+        batch.promise.complete(entry, Err(batch.error(error)));
+    }
+
+    /// Waits until all that was published is confirmed or refused, and returns how many were refused since last asked.
+    pub(crate) async fn flush(&self) -> usize {
+        self.flow.until(Flow::is_empty).await;
+        self.flow.refused.swap(0, Ordering::AcqRel)
+    }
+
+    pub(crate) async fn ready(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(closed().operation("broker.ready"));
+        }
+        self.flow.until(|flow| !flow.is_over(READY) || self.closed.load(Ordering::Acquire)).await;
+        if self.closed.load(Ordering::Acquire) { Err(closed().operation("broker.ready")) } else { Ok(()) }
+    }
+
+    /// Waits until one server answers; fails at once where waiting does not help.
+    pub(crate) async fn reach(&self) -> Result<()> {
+        self.watch.forget();
+        let limit = self.settings.connect_timeout;
+        let producer = self.producer()?;
+        let asked = tokio::task::spawn_blocking(move || {
+            producer.client().fetch_cluster_id(limit).ok_or(Code::OperationTimedOut)
+        });
+        let permanent = async {
+            loop {
+                if let Some((code @ (Code::SSL | Code::Authentication | Code::UnsupportedSASLMechanism), text)) =
+                    self.watch.trouble()
+                {
+                    return (code, text);
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let (code, text) = tokio::select! {
+            biased;
+            answer = asked => match answer {
+                Ok(Ok(_)) => return Ok(()),
+                _ => self.watch.trouble().unwrap_or((Code::OperationTimedOut, String::new())),
+            },
+            // A list of servers may hold one that answers in another way: the others get a moment.
+            trouble = permanent => trouble,
+        };
+        let mut error = of_code(format!("cannot reach Kafka within {limit:?}"), code);
+        if !text.is_empty() {
+            error = error.with("said", text);
+        }
+        Err(error.operation("broker.connect").with("address", &self.address))
+    }
+
+    /// Sends what is queued and ends. What is not confirmed in time is said in the receipts.
+    pub(crate) async fn close(&self) -> Result<()> {
+        self.closed.store(true, Ordering::Release);
+        self.flow.room.notify_waiters();
+        // Each record has its own limit, so that this one only guards.
+        let limit = self.settings.timeout + Duration::from_secs(5);
+        let began = Instant::now();
+        let sent = tokio::time::timeout(limit, self.flow.until(Flow::is_empty)).await;
+        let producer = self.lock().take();
+        // Ending the producer joins its thread.
+        let ended = tokio::task::spawn_blocking(move || drop(producer)).await;
+        match (sent, ended) {
+            (Ok(()), Ok(())) => Ok(()),
+            _ => Err(Error::new(
+                Kind::Timeout,
+                format!("not everything was sent within {:?}; the receipts say what was not", began.elapsed()),
+            )
+            .operation("broker.disconnect")
+            .with("address", &self.address)),
+        }
+    }
+
+    /// Tells what dialect records are written in.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.settings.dialect
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        // Not closed: ending the producer blocks, which a thread of the runtime must not.
+        if let Some(producer) = self.lock().take() {
+            std::thread::spawn(move || drop(producer));
+        }
+    }
+}
+
+impl fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publisher").field("address", &self.address).field("flow", &self.flow).finish_non_exhaustive()
+    }
+}
