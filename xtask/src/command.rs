@@ -27,6 +27,11 @@ static ENDED: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| {
     flag
 });
 
+/// Whether the user or the system has asked us to end. From the first call on, a signal does nothing else.
+pub(crate) fn ended() -> bool {
+    LazyLock::force(&ENDED).load(Ordering::Relaxed)
+}
+
 /// A running program in a process group of its own; the group is killed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Group {
@@ -37,7 +42,7 @@ pub(crate) struct Group {
 impl Group {
     /// Starts it, with nothing to read.
     pub(crate) fn start(command: &mut Command) -> Result<Self> {
-        LazyLock::force(&ENDED);
+        ended();
         let name = command.get_program().to_string_lossy().into_owned();
         scrub(command);
         let child =
@@ -68,7 +73,7 @@ impl Group {
 
     /// Whether it has ended, and how.
     pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
-        if ENDED.load(Ordering::Relaxed) {
+        if ended() {
             return Err("ended by a signal".to_owned());
         }
         self.child.try_wait().map_err(|e| format!("cannot wait for {}: {e}", self.name))

@@ -7,7 +7,9 @@ mod command;
 mod examples;
 mod features;
 mod flights;
+mod kafka;
 mod peer;
+mod services;
 mod test;
 mod tools;
 mod workspace;
@@ -24,8 +26,9 @@ cargo xtask examples [NAME]…     runs the examples and checks what they print
 cargo xtask features [--check]   writes docs/features.md from the tests' tags, or says whether it is up to date
 cargo xtask bench [NAME]…        measures, each row beside its peer, into docs/bench; exits 1 where a ratio is missed;
                                  --quick tries the rows in one round and writes nothing
-cargo xtask fetch NAME           makes sure that cargo-nextest, cargo-deny, flights (data) or go-peer (interop) is there
-                                 and prints its path";
+cargo xtask services             runs the servers that tests share, and prints the variables by which tests find them
+cargo xtask fetch NAME           makes sure that cargo-nextest, cargo-deny, flights (data), go-peer (interop) or
+                                 kafka [VERSION] is there and prints its path";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         "examples" => examples::run(rest),
         "features" => features::run(rest),
         "bench" => bench::run(rest),
+        "services" => services::run(),
         "fetch" => fetch(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
@@ -58,8 +62,13 @@ fn main() -> ExitCode {
 
 /// Prints the path of something that tests or checks need, once it is there.
 fn fetch(arguments: &[String]) -> Result<bool> {
-    let [name] = arguments else { return Err("which one?".to_owned()) };
+    let (name, version) = match arguments {
+        [name] => (name, None),
+        [name, version] if name == "kafka" => (name, Some(version)),
+        _ => return Err("which one? A version only comes after kafka".to_owned()),
+    };
     let path = match name.as_str() {
+        "kafka" => version.map_or_else(kafka::ensure, |version| kafka::fetch(version))?,
         "flights" => flights::ensure()?,
         "go-peer" => peer::ensure(&workspace::Workspace::load()?)?.ok_or("this checkout has no interop")?,
         tool => tools::ensure(tool)?,

@@ -12,7 +12,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::checkpoint::Checkpoint;
 use crate::config::Dialect;
-use crate::context::Consumer;
+use crate::context::{Consumer, Rebalance};
 use crate::error::{convert, of_code};
 use crate::member::Member;
 use crate::native;
@@ -125,7 +125,13 @@ fn beginnings(member: &Member, consumer: &Consumer, partitions: &[(String, i32)]
             }),
             // What waits on the retry topic was never read: all of it.
             _ if source == Source::Retry => {
-                known.push(Beginning { source, partition: element.partition(), offset: None, checkpoint: Checkpoint::default(), keep: false });
+                known.push(Beginning {
+                    source,
+                    partition: element.partition(),
+                    offset: None,
+                    checkpoint: Checkpoint::default(),
+                    keep: false,
+                });
             }
             _ => new.push(element.partition()),
         }
@@ -161,7 +167,7 @@ pub(crate) fn starts(
 ) -> Result<Vec<Option<i64>>> {
     let tried = "cannot ask the servers where to begin";
     let marks = |partition: i32| {
-        consumer.fetch_watermarks(topic.as_str(), partition, ASK).map_err(|error| convert(tried, &error))
+        patiently(|| consumer.fetch_watermarks(topic.as_str(), partition, ASK)).map_err(|error| convert(tried, &error))
     };
     match start {
         Start::Earliest => Ok(partitions.iter().map(|_| None).collect()),
@@ -174,7 +180,8 @@ pub(crate) fn starts(
                 list.add_partition_offset(topic.as_str(), *partition, Offset::Offset(millis))
                     .map_err(|error| convert(tried, &error))?;
             }
-            let list = consumer.offsets_for_times(list, ASK).map_err(|error| convert(tried, &error))?;
+            let list =
+                patiently(|| consumer.offsets_for_times(list.clone(), ASK)).map_err(|error| convert(tried, &error))?;
             let find = |partition: &i32| match list.find_partition(topic.as_str(), *partition).map(|e| e.offset()) {
                 Some(Offset::Offset(offset)) => Ok(Some(offset)),
                 // Nothing is that new yet.
@@ -195,7 +202,10 @@ pub(crate) fn starts(
                 let (low, high) = marks(*partition)?;
                 match i64::try_from(offset) {
                     Ok(offset) if (low..=high).contains(&offset) => Ok(Some(offset)),
-                    _ => Err(nowhere(member, format!("partition {partition} keeps the offsets {low} to {high}, not {offset}"))),
+                    _ => Err(nowhere(
+                        member,
+                        format!("partition {partition} keeps the offsets {low} to {high}, not {offset}"),
+                    )),
                 }
             };
             partitions.iter().zip(rest).map(one).collect()
@@ -204,6 +214,25 @@ pub(crate) fn starts(
             Err(nowhere(member, format!("Kafka has partitions and offsets, no sequence {sequence}")))
         }
         other => Err(Error::unsupported("kafka", format!("beginning at {other:?}"))),
+    }
+}
+
+/// Asks again while a partition gets a new leader, as one of a new topic does.
+fn patiently<T>(ask: impl Fn() -> Result<T, KafkaError>) -> Result<T, KafkaError> {
+    let until = Instant::now() + ASK;
+    loop {
+        match ask() {
+            Err(error)
+                if Instant::now() < until
+                    && matches!(
+                        error.rdkafka_error_code(),
+                        Some(Code::NotLeaderForPartition | Code::LeaderNotAvailable | Code::UnknownTopicOrPartition)
+                    ) =>
+            {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            outcome => return outcome,
+        }
     }
 }
 
@@ -285,6 +314,27 @@ pub(crate) fn give_away(member: &Arc<Member>, consumer: &Arc<Consumer>) {
     unassign(consumer, &partitions);
 }
 
+/// Answers what was heard and not acted upon; what comes from now on is granted at once.
+pub(crate) fn grant_all(consumer: &Consumer) {
+    let heard = {
+        let mut heard = consumer.context().heard();
+        heard.closing = true;
+        std::mem::take(&mut heard.rebalances)
+    };
+    for rebalance in heard {
+        match (rebalance, consumer.rebalance_protocol()) {
+            (Rebalance::Assign(_), RebalanceProtocol::Cooperative) => {
+                if let Err(error) = consumer.incremental_assign(&TopicPartitionList::new()) {
+                    tracing::debug!(%error, "kafka: there was nothing to take over");
+                }
+            }
+            (Rebalance::Assign(partitions) | Rebalance::Revoke { partitions, .. }, _) => {
+                unassign(consumer, &partitions)
+            }
+        }
+    }
+}
+
 fn unassign(consumer: &Consumer, partitions: &[(String, i32)]) {
     let given = match consumer.rebalance_protocol() {
         RebalanceProtocol::Cooperative => {
@@ -341,7 +391,9 @@ pub(crate) fn mend(member: &Arc<Member>, consumer: &Arc<Consumer>) {
 /// Reads a partition again from a message that came to the wrong queue.
 pub(crate) fn misdirected(member: &Arc<Member>, consumer: &Arc<Consumer>, message: &BorrowedMessage<'_>) {
     tracing::error!(
-        topic = message.topic(), partition = message.partition(), offset = message.offset(),
+        topic = message.topic(),
+        partition = message.partition(),
+        offset = message.offset(),
         "kafka: a message came outside its partition's queue; it is read again"
     );
     let again: Result<(), KafkaError> =

@@ -241,9 +241,7 @@ impl Broker for Kafka {
     fn publish(&self, topic: &Topic, messages: Vec<Message>) -> Receipts {
         match self.connection() {
             Ok(connection) => connection.publisher.publish(topic, messages),
-            Err(error) => {
-                Receipts::failed(messages.len(), &error.operation("broker.publish").with("topic", topic))
-            }
+            Err(error) => Receipts::failed(messages.len(), &error.operation("broker.publish").with("topic", topic)),
         }
     }
 

@@ -31,7 +31,8 @@ impl Checkpoint {
         }
         // Failure counts first: a settled message that comes again is a duplicate, a forgotten count may be a poison
         // message that goes round once more. A quarter of the room is theirs at most.
-        let attempts = section(base, &self.attempts, MOST_BYTES / 4, |(offset, count)| (offset, count.into(), offset + 1));
+        let attempts =
+            section(base, &self.attempts, MOST_BYTES / 4, |(offset, count)| (offset, count.into(), offset + 1));
         let left = MOST_BYTES - attempts.len();
         let settled = section(base, &self.settled, left, |(from, to)| (from, (to - from).unsigned_abs(), to));
         let mut text = MARK.to_owned();

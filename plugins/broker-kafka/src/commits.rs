@@ -4,7 +4,7 @@ use micro_core::broker::Promise;
 use micro_core::{Error, Kind, Result};
 
 /// Commits of one subscription follow each other at least so far apart.
-const APART: Duration = Duration::from_millis(10);
+const APART: Duration = Duration::from_millis(5);
 /// Pauses after commits that failed.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
@@ -50,6 +50,11 @@ impl Commits {
     pub(crate) fn began(&mut self, shares: Vec<u64>, now: Instant) {
         self.flight = Some(Flight { change: self.change, shares });
         self.not_before = Some(now + APART);
+    }
+
+    /// Tells whether what is settled now must wait for its turn.
+    pub(crate) fn rests(&self, now: Instant) -> bool {
+        self.flight.is_none() && self.not_before.is_some_and(|at| at > now)
     }
 
     pub(crate) fn in_flight(&self) -> bool {
@@ -111,9 +116,6 @@ impl Commits {
 
 /// The answer to one who settles what is not his any more.
 pub(crate) fn conflict() -> Error {
-    Error::new(
-        Kind::Conflict,
-        "the delivery was settled already, or its partition went to another member of the queue",
-    )
-    .operation("broker.settle")
+    Error::new(Kind::Conflict, "the delivery was settled already, or its partition went to another member of the queue")
+        .operation("broker.settle")
 }

@@ -91,7 +91,8 @@ impl Settings {
             return Err(config(format!("the address {address} has a path; topics are named in code, not here")));
         }
         check_names(address)?;
-        let prefixed = |prefix| address.params().filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?, value)));
+        let prefixed =
+            |prefix| address.params().filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?, value)));
         let positive = |name, default: u64| match address.parsed::<u64>(name)? {
             Some(0) => Err(config(format!("{name}=0 of the address must be more than 0"))),
             given => Ok(given.unwrap_or(default)),
@@ -145,12 +146,15 @@ impl Settings {
         client
             .set("bootstrap.servers", self.address())
             .set("client.id", &self.client_id)
-            .set("security.protocol", match (self.tls, &self.sasl) {
-                (false, None) => "plaintext",
-                (true, None) => "ssl",
-                (false, Some(_)) => "sasl_plaintext",
-                (true, Some(_)) => "sasl_ssl",
-            })
+            .set(
+                "security.protocol",
+                match (self.tls, &self.sasl) {
+                    (false, None) => "plaintext",
+                    (true, None) => "ssl",
+                    (false, Some(_)) => "sasl_plaintext",
+                    (true, Some(_)) => "sasl_ssl",
+                },
+            )
             .set("allow.auto.create.topics", "false")
             .set("socket.keepalive.enable", "true")
             .set("socket.nagle.disable", "true")
@@ -160,11 +164,14 @@ impl Settings {
             .set("reconnect.backoff.ms", "100")
             .set("reconnect.backoff.max.ms", "2000")
             .set("log.connection.close", "false");
-        client.set_log_level(RDKafkaLogLevel::Warning);
+        let debugging = self.properties.iter().any(|(name, _)| name == "debug");
+        client.set_log_level(if debugging { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Warning });
         if self.tls {
-            for (name, path) in
-                [("ssl.ca.location", &self.ca), ("ssl.certificate.location", &self.cert), ("ssl.key.location", &self.key)]
-            {
+            for (name, path) in [
+                ("ssl.ca.location", &self.ca),
+                ("ssl.certificate.location", &self.cert),
+                ("ssl.key.location", &self.key),
+            ] {
                 if let Some(path) = path {
                     client.set(name, path.to_string_lossy());
                 }
@@ -299,11 +306,9 @@ fn sasl(address: &Address) -> Result<Option<Sasl>> {
         })?,
     };
     match (mechanism, address.user(), address.password()) {
-        ("OAUTHBEARER", user, _) => Ok(Some(Sasl {
-            mechanism,
-            user: user.unwrap_or_default().to_owned(),
-            password: Secret::default(),
-        })),
+        ("OAUTHBEARER", user, _) => {
+            Ok(Some(Sasl { mechanism, user: user.unwrap_or_default().to_owned(), password: Secret::default() }))
+        }
         (_, Some(user), Some(password)) => {
             Ok(Some(Sasl { mechanism, user: user.to_owned(), password: password.clone() }))
         }

@@ -10,7 +10,7 @@ use micro_core::address::Secret;
 use rdkafka::Statistics;
 use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 use rdkafka::topic_partition_list::TopicPartitionList;
@@ -225,8 +225,16 @@ impl ConsumerContext for Events {
         let mut heard = self.heard();
         if heard.closing {
             drop(heard);
-            // An error means that there is nothing to give back any more.
-            let _ = consumer.unassign();
+            let given = match (code, consumer.rebalance_protocol()) {
+                (RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS, RebalanceProtocol::Cooperative) => {
+                    consumer.incremental_assign(&TopicPartitionList::new())
+                }
+                (_, RebalanceProtocol::Cooperative) => consumer.incremental_unassign(list),
+                _ => consumer.unassign(),
+            };
+            if let Err(error) = given {
+                tracing::debug!(%error, "kafka: there was nothing to give back");
+            }
             return;
         }
         let partitions = list.elements().iter().map(|e| (e.topic().to_owned(), e.partition())).collect();

@@ -90,11 +90,13 @@ impl Record {
     fn cut_headers(&self, mut bytes: Bytes) -> Headers {
         let mut headers = Headers::with_capacity(self.headers as usize);
         for _ in 0..self.headers {
-            let number = |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]) as usize;
+            let number =
+                |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]) as usize;
             let (name, value) = (number(0), number(4));
             let name_bytes = &bytes[8..8 + name];
             let shared = STATIC_NAMES.iter().find(|known| known.as_bytes() == name_bytes);
-            let name_bytes = shared.map_or_else(|| bytes.slice(8..8 + name), |known| Bytes::from_static(known.as_bytes()));
+            let name_bytes =
+                shared.map_or_else(|| bytes.slice(8..8 + name), |known| Bytes::from_static(known.as_bytes()));
             headers.append(name_bytes, bytes.slice(8 + name..8 + name + value));
             bytes = bytes.split_off(8 + name + value);
         }
@@ -142,7 +144,10 @@ pub(crate) fn outgoing(message: &Message, dialect: Dialect) -> Result<Outgoing<'
         for (name, value) in message.headers.iter() {
             let key = std::str::from_utf8(name).map_err(|_| {
                 let shown = String::from_utf8_lossy(name);
-                Error::new(Kind::InvalidArgument, format!("the header name {shown:?} is no UTF-8; Kafka takes no other"))
+                Error::new(
+                    Kind::InvalidArgument,
+                    format!("the header name {shown:?} is no UTF-8; Kafka takes no other"),
+                )
             })?;
             owned = owned.insert(Header { key, value: Some(&value[..]) });
         }

@@ -117,7 +117,8 @@ mod tests {
     #[test]
     fn the_bytes_are_those_of_go() {
         let message = Message::new("abc").header("Micro-Topic", "a<b>&c\u{2028}").header("Content-Type", "text/plain");
-        let text = r#"{"Header":{"Content-Type":"text/plain","Micro-Topic":"a\u003cb\u003e\u0026c\u2028"},"Body":"YWJj"}"#;
+        let text =
+            r#"{"Header":{"Content-Type":"text/plain","Micro-Topic":"a\u003cb\u003e\u0026c\u2028"},"Body":"YWJj"}"#;
         assert_eq!(String::from_utf8(write(&message).unwrap()).unwrap(), text);
     }
 
@@ -155,10 +156,7 @@ mod tests {
 
     #[test]
     fn what_go_s_map_cannot_hold_is_refused_by_name() {
-        for message in [
-            Message::new("").header("A", "1").header("A", "2"),
-            Message::new("").header("A", vec![0xff]),
-        ] {
+        for message in [Message::new("").header("A", "1").header("A", "2"), Message::new("").header("A", vec![0xff])] {
             assert!(write(&message).unwrap_err().to_string().contains("\"A\""));
         }
     }

@@ -70,9 +70,15 @@ fn meaning(code: Code) -> (Kind, &'static str) {
             (Kind::Unauthenticated, "look at the user, the password and ?sasl=")
         }
         Code::UnsupportedSASLMechanism => (Kind::Unauthenticated, "the servers do not take this ?sasl= mechanism"),
-        Code::TopicAuthorizationFailed => (Kind::Forbidden, "the account may not do this with the topic; ask for an ACL"),
-        Code::GroupAuthorizationFailed => (Kind::Forbidden, "the account may not use this queue's group; ask for an ACL"),
-        Code::ClusterAuthorizationFailed => (Kind::Forbidden, "the account may not do this on the cluster; ask for an ACL"),
+        Code::TopicAuthorizationFailed => {
+            (Kind::Forbidden, "the account may not do this with the topic; ask for an ACL")
+        }
+        Code::GroupAuthorizationFailed => {
+            (Kind::Forbidden, "the account may not use this queue's group; ask for an ACL")
+        }
+        Code::ClusterAuthorizationFailed => {
+            (Kind::Forbidden, "the account may not do this on the cluster; ask for an ACL")
+        }
         Code::TransactionalIdAuthorizationFailed => {
             (Kind::Forbidden, "the account may not use this transactional id; ask for an ACL")
         }
@@ -83,22 +89,18 @@ fn meaning(code: Code) -> (Kind, &'static str) {
         Code::OffsetOutOfRange | Code::AutoOffsetReset => {
             (Kind::NotFound, "no message of that position is kept; begin at the earliest, the latest or a time")
         }
-        Code::MessageSizeTooLarge | Code::InvalidMessageSize => (
-            Kind::TooLarge,
-            "raise ?max_message_bytes= and the topic's max.message.bytes, or send a reference instead",
-        ),
+        Code::MessageSizeTooLarge | Code::InvalidMessageSize => {
+            (Kind::TooLarge, "raise ?max_message_bytes= and the topic's max.message.bytes, or send a reference instead")
+        }
         Code::QueueFull => (Kind::ResourceExhausted, "wait for ready() before publishing"),
-        Code::NotEnoughReplicas | Code::NotEnoughReplicasAfterAppend => (
-            Kind::Unavailable,
-            "fewer servers are up than the topic's min.insync.replicas asks for; start them",
-        ),
+        Code::NotEnoughReplicas | Code::NotEnoughReplicasAfterAppend => {
+            (Kind::Unavailable, "fewer servers are up than the topic's min.insync.replicas asks for; start them")
+        }
         Code::InconsistentGroupProtocol => (
             Kind::FailedPrecondition,
             "other members share this queue in another way, as go-micro's do: use another queue, or ?dialect=gomicro",
         ),
-        Code::InvalidReplicationFactor => {
-            (Kind::Config, "there are fewer servers than ?replication= asks for")
-        }
+        Code::InvalidReplicationFactor => (Kind::Config, "there are fewer servers than ?replication= asks for"),
         Code::PolicyViolation => (Kind::Forbidden, "a policy of the cluster forbids it"),
         Code::InvalidTopic => (Kind::InvalidTopic, ""),
         Code::PurgeQueue | Code::PurgeInflight => {

@@ -26,7 +26,9 @@ impl Lag {
         for share in state.shares.values() {
             let topic = member.topic_of(share.source);
             let known = statistics.topics.get(topic).and_then(|topic| topic.partitions.get(&share.partition));
-            let Some(end) = known.map(|known| known.ls_offset.max(known.hi_offset)).filter(|end| *end >= 0) else { continue };
+            let Some(end) = known.map(|known| known.ls_offset.max(known.hi_offset)).filter(|end| *end >= 0) else {
+                continue;
+            };
             let settled = share.window.watermark().unwrap_or_else(|| known.map_or(end, |known| known.lo_offset.max(0)));
             let place = (share.source, share.partition);
             held.push(place);

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use micro_core::broker::{Delivery, DeliveryParts, Queue, Settler, Start, SubscribeOptions, Topic};
 use micro_core::{Error, Result};
-use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -19,10 +18,14 @@ use crate::context::Consumer;
 use crate::convert::{Arena, Record};
 use crate::detour::Detour;
 use crate::error::of_code;
+use crate::native;
 use crate::publisher::Publisher;
-use crate::share::{Share, Source, WINDOW};
+use crate::share::{Share, Source};
 use crate::slots::{Place, Slots};
 
+/// As many messages of a partition are taken in above its watermark, and always as many as may be in flight: what is out,
+/// what waits, and what was settled since.
+const WINDOW: usize = 8192;
 /// As many messages are taken from one partition before the next has its turn.
 const TURN: usize = 64;
 
@@ -38,6 +41,7 @@ pub(crate) struct Member {
     pub(crate) publisher: Arc<Publisher>,
     pub(crate) runtime: Handle,
     in_flight: usize,
+    pub(crate) window: usize,
     state: Mutex<State>,
     myself: Weak<Member>,
     pub(crate) arrived: Arc<Notify>,
@@ -113,6 +117,7 @@ impl Member {
             publisher,
             runtime: Handle::current(),
             in_flight: options.in_flight.max(1),
+            window: options.in_flight.max(WINDOW),
             state: Mutex::default(),
             myself: Weak::clone(myself),
             arrived: Arc::default(),
@@ -202,7 +207,7 @@ impl Member {
         while taken.len() < room {
             let State { shares, arena, starved, .. } = state;
             let Some(share) = shares.get_mut(&number).filter(|share| share.is_open(self.ordered)) else { return false };
-            if share.window.len() >= WINDOW {
+            if share.window.len() >= self.window {
                 *starved = true;
                 if let Some(first) = share.window.first_waiting() {
                     self.take_detour(state, Place { share: number, number: first });
@@ -327,7 +332,7 @@ impl Member {
             return state.commits.nothing_open();
         }
         state.commits.began(numbers, now);
-        if let Err(error) = consumer.commit(&list, CommitMode::Async) {
+        if let Err(error) = native::commit(&consumer, &list) {
             self.committed(state, Err(error));
         }
     }

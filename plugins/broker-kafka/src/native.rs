@@ -1,15 +1,49 @@
-//! What the safe binding cannot read without a panic: header names and commit metadata that are no UTF-8.
+//! What the safe binding cannot do.
 //!
-//! Any program may have written them, so a panic here would be a message that kills its readers.
-#![allow(unsafe_code, reason = "the binding's own accessors panic on foreign bytes")]
+//! - It panics on header names and commit metadata that are no UTF-8. Any program may have written them, so that a panic
+//!   would be a message that kills its readers.
+//! - It never tells the outcome of a commit that nobody blocks for.
+#![allow(unsafe_code, reason = "the binding has no safe way for these")]
 
 use std::ffi::{CStr, c_char, c_void};
 use std::marker::PhantomData;
 use std::ptr;
 
-use rdkafka::bindings::{rd_kafka_header_get_all, rd_kafka_headers_t, rd_kafka_message_headers, rd_kafka_resp_err_t};
+use rdkafka::bindings::{
+    rd_kafka_commit_queue, rd_kafka_header_get_all, rd_kafka_headers_t, rd_kafka_message_headers,
+    rd_kafka_queue_destroy, rd_kafka_queue_get_consumer, rd_kafka_resp_err_t,
+};
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::TopicPartitionList;
+
+use crate::context::Consumer;
+
+/// Sends offsets; the outcome comes to the consumer's own queue, and so to its context's `commit_callback`.
+///
+/// # Errors
+///
+/// If it cannot even be enqueued: the consumer has no group.
+pub(crate) fn commit(consumer: &Consumer, offsets: &TopicPartitionList) -> Result<(), KafkaError> {
+    let client = consumer.client().native_ptr();
+    // SAFETY: the client lives as long as the consumer, which is borrowed.
+    let queue = unsafe { rd_kafka_queue_get_consumer(client) };
+    if queue.is_null() {
+        return Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::UnknownGroup));
+    }
+    // SAFETY: the list is borrowed and copied by the call; the call takes a reference of its own to the queue, so that
+    // ours is given back after it.
+    let code = unsafe {
+        let code = rd_kafka_commit_queue(client, offsets.ptr(), queue, None, ptr::null_mut());
+        rd_kafka_queue_destroy(queue);
+        code
+    };
+    match code {
+        rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
+        code => Err(KafkaError::ConsumerCommit(code.into())),
+    }
+}
 
 /// The headers of a received message, name and value as bytes.
 pub(crate) struct Headers<'a> {
@@ -38,8 +72,7 @@ impl<'a> Iterator for Headers<'a> {
         let mut value: *const c_void = ptr::null();
         let mut size = 0;
         // SAFETY: the list is not null and lives as long as the message, which is borrowed for 'a.
-        let code =
-            unsafe { rd_kafka_header_get_all(self.native, self.next, &mut name, &mut value, &mut size) };
+        let code = unsafe { rd_kafka_header_get_all(self.native, self.next, &mut name, &mut value, &mut size) };
         if code != rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR || name.is_null() {
             return None;
         }

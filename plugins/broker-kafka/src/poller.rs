@@ -20,7 +20,7 @@ use crate::seek;
 
 /// How long one look at the client's queue takes, with nothing to do and with something to wait for.
 const IDLE: Duration = Duration::from_millis(100);
-const BUSY: Duration = Duration::from_millis(5);
+const BUSY: Duration = Duration::from_millis(3);
 /// How often new partitions, and a retry topic that another member made, are looked for.
 const LOOK: Duration = Duration::from_secs(10);
 /// How long settlements on their way may take when it leaves.
@@ -120,6 +120,8 @@ impl Poller {
         let waits = state.is_draining()
             || !state.orders.is_empty()
             || state.phase != Phase::Live
+            // Whoever settles sends the commit itself, unless the last one was just now.
+            || state.commits.rests(Instant::now())
             || (!state.commits.in_flight() && state.shares.values().any(|share| share.dirty));
         if waits || self.not_before.is_some() { BUSY } else { IDLE }
     }
@@ -276,9 +278,7 @@ impl Poller {
         member.arrived.notify_one();
         drop(shares);
         lag.gone();
-        consumer.context().heard().closing = true;
-        // What was heard before it was closing still waits for its answer; an error means that nothing does.
-        let _ = consumer.unassign();
+        assignment::grant_all(&consumer);
         // The last one: it leaves the group, on this thread, which may block.
         drop(consumer);
         for order in orders {

@@ -141,8 +141,7 @@ impl Publisher {
         config.set("transactional.id", id);
         // A transaction that is not ended within this time is forgotten by the servers.
         config.set("transaction.timeout.ms", self.settings.timeout.as_millis().max(10_000).to_string());
-        let (settings, watch, topics) =
-            (Arc::clone(&self.settings), Arc::clone(&self.watch), Arc::clone(&self.topics));
+        let (settings, watch, topics) = (Arc::clone(&self.settings), Arc::clone(&self.watch), Arc::clone(&self.topics));
         Self::with_config(settings, self.capability, watch, topics, &config)
     }
 
@@ -154,11 +153,9 @@ impl Publisher {
         config: &ClientConfig,
     ) -> Result<Self> {
         let flow = Arc::<Flow>::default();
-        let context =
-            Deliveries { watch: Arc::clone(&watch), flow: Arc::clone(&flow), topics: Arc::clone(&topics) };
-        let producer = config
-            .create_with_context(context)
-            .map_err(|error| convert("cannot make a Kafka producer", &error))?;
+        let context = Deliveries { watch: Arc::clone(&watch), flow: Arc::clone(&flow), topics: Arc::clone(&topics) };
+        let producer =
+            config.create_with_context(context).map_err(|error| convert("cannot make a Kafka producer", &error))?;
         Ok(Self {
             topics,
             address: settings.address().into(),

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use micro_core::broker::Start;
 use micro_core::Result;
+use micro_core::broker::Start;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
@@ -46,9 +46,9 @@ pub(crate) fn seek(member: &Arc<Member>, consumer: &Arc<Consumer>, start: Start)
         }
     };
     set(true);
-    let moved = consumer.seek_partitions(list, ASK).and_then(|list| {
-        list.elements().iter().try_for_each(|element| element.error()).map(drop)
-    });
+    let moved = consumer
+        .seek_partitions(list, ASK)
+        .and_then(|list| list.elements().iter().try_for_each(|element| element.error()).map(drop));
     if let Err(error) = moved {
         set(false);
         return Err(convert("cannot seek", &error));

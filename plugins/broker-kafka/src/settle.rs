@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use micro_core::broker::{Outcomes, Settle, Settled, Settlement, Settler};
 use micro_core::Result;
+use micro_core::broker::{Outcomes, Settle, Settled, Settlement, Settler};
 
 use crate::commits::conflict;
 use crate::detour::Detour;
@@ -73,7 +73,7 @@ impl Member {
             Settle::Retry(after) => {
                 share.window.take_back(place.number, answer.attempts);
                 share.dirty |= queued;
-                let long = after > SHORT || share.window.len() >= crate::share::WINDOW;
+                let long = after > SHORT || share.window.len() >= self.window;
                 if again && long && queued && !self.ordered {
                     self.take_detour_until(state, place, SystemTime::now() + after);
                 } else if again {
@@ -95,8 +95,10 @@ impl Member {
         if self.ordered || self.queue.is_none() {
             return;
         }
-        let due = state.timers.iter().find(|Reverse((_, share, number))| (*share, *number) == (place.share, place.number));
-        let pause = due.map_or(Duration::ZERO, |Reverse((at, ..))| at.saturating_duration_since(std::time::Instant::now()));
+        let due =
+            state.timers.iter().find(|Reverse((_, share, number))| (*share, *number) == (place.share, place.number));
+        let pause =
+            due.map_or(Duration::ZERO, |Reverse((at, ..))| at.saturating_duration_since(std::time::Instant::now()));
         self.take_detour_until(state, place, SystemTime::now() + pause);
     }
 
@@ -107,8 +109,7 @@ impl Member {
         let (Some(this), Some(share)) = (self.itself(), state.shares.get(&place.share)) else { return };
         let Some((offset, attempts, record)) = share.window.waiting_record(place.number) else { return };
         let mut message = record.message(self.publisher.dialect());
-        let mut detour =
-            Detour { due, attempts, origin: share.position(offset), published: record.published() };
+        let mut detour = Detour { due, attempts, origin: share.position(offset), published: record.published() };
         if share.source == Source::Retry
             && let Some(before) = Detour::read(&mut message)
         {

@@ -7,9 +7,6 @@ use crate::checkpoint::Checkpoint;
 use crate::context::Events;
 use crate::window::Window;
 
-/// As many messages of a partition are taken in above its watermark: what is out, what waits, and what was settled since.
-pub(crate) const WINDOW: usize = 8192;
-
 /// Which topic a share is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Source {

@@ -181,10 +181,8 @@ async fn partitions(producer: &Arc<ThreadedProducer<Deliveries>>, topic: &Topic)
     let (producer, topic) = (Arc::clone(producer), topic.clone());
     let asked = tokio::task::spawn_blocking(move || {
         let tried = "cannot ask the servers for the topic";
-        let metadata = producer
-            .client()
-            .fetch_metadata(Some(topic.as_str()), ASK)
-            .map_err(|error| convert(tried, &error))?;
+        let metadata =
+            producer.client().fetch_metadata(Some(topic.as_str()), ASK).map_err(|error| convert(tried, &error))?;
         let Some(found) = metadata.topics().iter().find(|found| found.name() == topic.as_str()) else {
             return Ok(None);
         };

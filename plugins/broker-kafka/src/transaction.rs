@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use micro_core::broker::{
-    Delivery, DeliveryParts, Message, Receipts, Settle, Settlement, Settler, Topic, Transaction,
-};
+use micro_core::broker::{Delivery, DeliveryParts, Message, Receipts, Settle, Settlement, Settler, Topic, Transaction};
 use micro_core::{Error, Kind, Result};
 use rdkafka::consumer::{Consumer as _, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError;
@@ -106,7 +104,9 @@ impl KafkaTransaction {
                 let text = format!("nothing was done: {refused} messages were refused; their receipts say why");
                 return Err(Error::new(Kind::FailedPrecondition, text));
             }
-            Err(_) => return Err(Error::new(Kind::Timeout, "nothing was done: the messages were not confirmed in time")),
+            Err(_) => {
+                return Err(Error::new(Kind::Timeout, "nothing was done: the messages were not confirmed in time"));
+            }
         }
         let members = self.queues();
         let held: Vec<Held> = members.into_iter().map(Held::new).collect();
@@ -208,7 +208,10 @@ impl Held {
         let until = Instant::now() + STEP;
         while self.0.lock().commits.in_flight() {
             if Instant::now() > until {
-                return Err(Error::new(Kind::Timeout, "nothing was done: an earlier commit of the queue is not confirmed"));
+                return Err(Error::new(
+                    Kind::Timeout,
+                    "nothing was done: an earlier commit of the queue is not confirmed",
+                ));
             }
             tokio::time::sleep(LOOK).await;
         }

@@ -19,6 +19,8 @@ const fn layer(folder: &'static str, uses: &'static [&'static str]) -> Layer {
 const CORE: &str = "crates/core";
 const ENGINE: &str = "crates/engine";
 const BUILD: &str = "crates/build";
+const FAULTS: &str = "crates/faults";
+const CONFORMANCE: &str = "crates/conformance";
 
 /// The first layer whose folder fits counts.
 const HOUSE: &[Layer] = &[
@@ -26,28 +28,33 @@ const HOUSE: &[Layer] = &[
     layer(ENGINE, &[CORE]),
     Layer { in_build: &[BUILD], ..layer("crates/rpc", &[CORE]) },
     layer("crates/event", &[CORE]),
-    layer("crates/faults", &[CORE]),
+    layer(FAULTS, &[CORE]),
     Layer { in_tests: &[CORE, "crates/rpc"], in_build: &[BUILD], ..layer(BUILD, &[]) },
     // Generated code is compiled and run against what it names.
     Layer { in_tests: &[CORE, "crates/event", "crates/rpc"], ..layer("crates/macros", &[]) },
-    layer("crates/conformance", &[CORE, "crates/event", "crates/faults"]),
+    layer(CONFORMANCE, &[CORE, "crates/event", FAULTS]),
     Layer {
+        in_tests: &[FAULTS],
         in_build: &[BUILD],
         ..layer("crates/micro", &[CORE, "crates/rpc", "crates/event", "crates/macros", "plugins/*"])
     },
     layer("crates/testkit", &["crates/micro"]),
     layer("crates/platform", &["crates/micro"]),
     layer("crates/cli", &["crates/platform"]),
-    Layer { in_tests: &["crates/conformance"], ..layer("plugins/broker-embedded", &[CORE, ENGINE]) },
-    Layer { in_tests: &["crates/conformance"], ..layer("plugins/registry-embedded", &[CORE, ENGINE]) },
-    Layer { in_tests: &["crates/conformance"], ..layer("plugins/*", &[CORE]) },
+    Layer { in_tests: &[CONFORMANCE, FAULTS], ..layer("plugins/broker-embedded", &[CORE, ENGINE]) },
+    Layer { in_tests: &[CONFORMANCE, FAULTS], ..layer("plugins/registry-embedded", &[CORE, ENGINE]) },
+    Layer { in_tests: &[CONFORMANCE, FAULTS], ..layer("plugins/*", &[CORE]) },
     Layer { in_build: &[BUILD], ..layer("examples/*", &["crates/micro"]) },
     Layer {
+        in_tests: &[FAULTS],
         in_build: &[BUILD],
         ..layer("interop", &[CORE, "crates/rpc", "crates/event", "crates/micro", "plugins/*"])
     },
-    Layer { in_build: &[BUILD], ..layer("bench", &[CORE, "crates/rpc", "crates/event", "crates/micro", "plugins/*"]) },
-    layer("xtask", &[]),
+    Layer {
+        in_build: &[BUILD],
+        ..layer("bench", &[CORE, "crates/rpc", "crates/event", "crates/micro", FAULTS, "plugins/*"])
+    },
+    layer("xtask", &[FAULTS]),
 ];
 
 /// Every dependency that no arrow allows.
@@ -131,6 +138,18 @@ mod tests {
         }
         assert!(depends("plugins/broker-embedded", "crates/engine", When::Always).is_empty());
         assert!(depends("plugins/broker-kafka", "crates/conformance", When::Dev).is_empty());
+    }
+
+    #[test]
+    fn real_servers_are_for_tests_and_for_what_runs_them() {
+        for folder in ["plugins/broker-kafka", "plugins/broker-embedded", "crates/micro", "interop"] {
+            assert!(depends(folder, FAULTS, When::Dev).is_empty(), "{folder}");
+            assert_eq!(depends(folder, FAULTS, When::Always).len(), 1, "{folder}");
+        }
+        for folder in ["xtask", "bench", CONFORMANCE] {
+            assert!(depends(folder, FAULTS, When::Always).is_empty(), "{folder}");
+        }
+        assert_eq!(depends("crates/core", FAULTS, When::Dev).len(), 1, "core knows nobody");
     }
 
     #[test]

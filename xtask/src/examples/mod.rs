@@ -3,6 +3,7 @@
 //! ```toml
 //! profile = "release"                  # default: dev
 //! timeout = 600                        # seconds; of each step that names none (default 60)
+//! services = true                      # steps use the servers of `cargo xtask services`, by their variables
 //!
 //! [[step]]
 //! name = "server"                      # for the report, and for later steps to refer to
@@ -34,13 +35,17 @@
 mod plan;
 mod play;
 
+use std::ffi::OsString;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::{Result, command, flights, workspace::Package, workspace::Workspace};
+use crate::{Result, command, flights, services::Services, workspace::Package, workspace::Workspace};
 use plan::Plan;
 
 const BUILD: Duration = Duration::from_secs(40 * 60);
+
+/// A variable for a program.
+pub(crate) type Variable = (&'static str, OsString);
 
 /// How many steps kept their word.
 #[derive(Debug, Default, Clone, Copy)]
@@ -53,7 +58,10 @@ pub(crate) struct Tally {
 pub(crate) fn run(names: &[String]) -> Result<bool> {
     let workspace = Workspace::load()?;
     build(&workspace, names)?;
-    let tally = check(&workspace, names)?;
+    let needs = plans(&workspace, names)?.iter().any(|(_, plan)| plan.services);
+    let services = needs.then(Services::start).transpose()?;
+    let env = services.as_ref().map(Services::variables).unwrap_or_default();
+    let tally = check(&workspace, names, &env)?;
     println!("{} passed, {} failed", tally.passed, tally.failed);
     Ok(tally.failed == 0)
 }
@@ -85,11 +93,14 @@ pub(crate) fn build(workspace: &Workspace, names: &[String]) -> Result<()> {
 }
 
 /// Plays every example; they are built already.
-pub(crate) fn check(workspace: &Workspace, names: &[String]) -> Result<Tally> {
+pub(crate) fn check(workspace: &Workspace, names: &[String], env: &[Variable]) -> Result<Tally> {
     let mut tally = Tally::default();
     for (package, plan) in plans(workspace, names)? {
-        let data = if package.name == "flights" { Some(flights::ensure()?) } else { None };
-        let played = play::play(&package, &plan, &workspace.target, data)?;
+        let mut env = env.to_vec();
+        if package.name == "flights" {
+            env.push(("MICRO_FLIGHTS", flights::ensure()?.into()));
+        }
+        let played = play::play(&package, &plan, &workspace.target, &env)?;
         tally.passed += played.passed;
         tally.failed += played.failed;
     }

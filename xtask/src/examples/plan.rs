@@ -10,6 +10,7 @@ use crate::Result;
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) release: bool,
+    pub(super) services: bool,
     pub(super) steps: Vec<Step>,
 }
 
@@ -45,13 +46,14 @@ impl Plan {
             Some("release") => true,
             Some(other) => return Err(format!("profile {other:?} is neither \"dev\" nor \"release\"")),
         };
+        let services = plan.get("services").and_then(Value::as_bool).unwrap_or(false);
         let seconds = plan.get("timeout").and_then(Value::as_integer).unwrap_or(DEFAULT_SECONDS);
         let steps = plan.get("step").and_then(Value::as_array).ok_or("there is no [[step]]")?;
         let steps = steps.iter().enumerate().map(|(at, step)| {
             let step = step.as_table().ok_or("a step is not a table")?;
             Step::parse(step, at + 1, seconds).map_err(|e| format!("step {}: {e}", at + 1))
         });
-        Ok(Self { release, steps: steps.collect::<Result<_>>()? })
+        Ok(Self { release, services, steps: steps.collect::<Result<_>>()? })
     }
 }
 

@@ -6,8 +6,8 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use super::Tally;
 use super::plan::{Action, Plan, Step};
+use super::{Tally, Variable};
 use crate::{Result, command::Group, workspace::Package};
 
 /// Lines shown of a program that did not do what it should.
@@ -25,14 +25,14 @@ struct Program {
 }
 
 /// Runs all steps; after the first that fails the others are not tried, and count as failed.
-pub(super) fn play(package: &Package, plan: &Plan, target: &Path, flights: Option<PathBuf>) -> Result<Tally> {
+pub(super) fn play(package: &Package, plan: &Plan, target: &Path, env: &[Variable]) -> Result<Tally> {
     let home = std::env::temp_dir().join(format!("micro-rs-{}-{}", package.name, std::process::id()));
     std::fs::create_dir_all(&home).map_err(|e| format!("cannot make {}: {e}", home.display()))?;
     let stage = Stage {
         folder: target.join(if plan.release { "release" } else { "debug" }),
         own: package.programs.clone(),
         home: home.clone(),
-        flights,
+        env,
     };
     let mut running = HashMap::new();
     let mut tally = Tally::default();
@@ -61,14 +61,14 @@ pub(super) fn play(package: &Package, plan: &Plan, target: &Path, flights: Optio
     Ok(tally)
 }
 
-struct Stage {
+struct Stage<'a> {
     folder: PathBuf,
     own: Vec<String>,
     home: PathBuf,
-    flights: Option<PathBuf>,
+    env: &'a [Variable],
 }
 
-impl Stage {
+impl Stage<'_> {
     fn step(&self, step: &Step, running: &mut HashMap<String, Program>) -> Result<()> {
         let until = Instant::now() + step.limit;
         match &step.action {
@@ -102,10 +102,9 @@ impl Stage {
         let (name, arguments) = line.split_first().ok_or("an empty cmd")?;
         let path = if self.own.contains(name) { self.folder.join(name) } else { PathBuf::from(name) };
         let mut command = Command::new(path);
-        command.args(arguments).env("MICRO_HOME", &self.home).envs(env.iter().map(|(n, v)| (n, v)));
-        if let Some(flights) = &self.flights {
-            command.env("MICRO_FLIGHTS", flights);
-        }
+        command.args(arguments).env("MICRO_HOME", &self.home);
+        // What the step says is said last.
+        command.envs(self.env.iter().map(|(n, v)| (n, v))).envs(env.iter().map(|(n, v)| (n, v)));
         let mut group = Group::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
         let lines = group.lines();
         Ok(Program { group, lines, printed: Vec::new(), read: 0, exit: None })
@@ -236,12 +235,18 @@ mod tests {
             dependencies: Vec::new(),
         };
         let plan = Plan::parse(plan).unwrap();
-        (play(&package, &plan, Path::new("target"), None).unwrap(), package.name)
+        (play(&package, &plan, Path::new("target"), &[("MICRO_TEST_STAGE", "lit".into())]).unwrap(), package.name)
     }
 
     #[test]
     fn an_example_that_prints_what_it_should_passes() {
         let (tally, _) = run("[[step]]\ncmd = [\"sh\", \"-c\", \"echo one; echo two\"]\nexpect = [\"one\", \"two\"]");
+        assert_eq!((tally.passed, tally.failed), (1, 0));
+    }
+
+    #[test]
+    fn a_program_gets_the_variables_of_the_run() {
+        let (tally, _) = run("[[step]]\ncmd = [\"sh\", \"-c\", \"echo $MICRO_TEST_STAGE\"]\nexpect = [\"lit\"]");
         assert_eq!((tally.passed, tally.failed), (1, 0));
     }
 

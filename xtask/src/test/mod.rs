@@ -1,11 +1,12 @@
 //! The project's test command: `cargo xtask test`.
 
 mod runner;
+mod servers;
 mod table;
 
 use std::time::Instant;
 
-use crate::{Result, examples, flights, peer, tools, workspace::Workspace};
+use crate::{Result, examples, flights, kafka, peer, services::Services, tools, workspace::Workspace};
 use table::Table;
 
 /// Passed and failed, of any kind of test.
@@ -32,9 +33,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
     if chosen.is_none() {
         runner.set("MICRO_FLIGHTS", flights::ensure()?);
     }
+    let needs = chosen.as_deref().is_none_or(|arguments| servers::needed(&workspace, arguments));
+    if needs {
+        kafka::ensure()?;
+    }
     table.row("fetching tools and data", start.elapsed());
 
     if let Some(arguments) = chosen {
+        let _services = needs.then(|| start_services(&mut runner, &mut table)).transpose()?;
         return Ok(runner.tests(&arguments, &mut table)?.failed == 0);
     }
     let everything = ["--workspace", "--exclude", "micro-bench"].map(str::to_owned);
@@ -45,18 +51,31 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
     examples::build(&workspace, &[])?;
     table.row("building examples", start.elapsed());
 
+    // After building, which leaves a server little of a small machine.
+    let services = start_services(&mut runner, &mut table)?;
     let mut tally = Tally::default();
     add(&mut tally, runner.tests(&everything, &mut table)?);
     let start = Instant::now();
     add(&mut tally, runner.doc_tests(&everything)?);
     table.row("doc tests, with their building", start.elapsed());
     let start = Instant::now();
-    add(&mut tally, examples::check(&workspace, &[])?);
+    add(&mut tally, examples::check(&workspace, &[], &services.variables())?);
     table.row("examples", start.elapsed());
 
     print!("\n{table}\n");
     println!("{} passed, {} failed", tally.passed, tally.failed);
     Ok(tally.failed == 0)
+}
+
+/// Starts the servers and tells the tests where they are.
+fn start_services(runner: &mut runner::Runner, table: &mut Table) -> Result<Services> {
+    let start = Instant::now();
+    let services = Services::start()?;
+    for (name, value) in services.variables() {
+        runner.set(name, value);
+    }
+    table.row("starting Kafka", start.elapsed());
+    Ok(services)
 }
 
 fn add(tally: &mut Tally, more: Tally) {

@@ -1,12 +1,13 @@
 //! Runs the Rust tests: by nextest, or by cargo alone where nextest cannot be had.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::{Table, Tally};
-use crate::{Result, command, workspace::Workspace};
+use crate::{Result, command, examples::Variable, workspace::Workspace};
 
 const BUILD: Duration = Duration::from_secs(60 * 60);
 const TESTS: Duration = Duration::from_secs(40 * 60);
@@ -20,7 +21,7 @@ pub(super) struct Runner {
     root: PathBuf,
     report: PathBuf,
     nextest: Option<PathBuf>,
-    env: Vec<(&'static str, PathBuf)>,
+    env: Vec<Variable>,
 }
 
 impl Runner {
@@ -31,8 +32,8 @@ impl Runner {
     }
 
     /// A variable for the tests.
-    pub(super) fn set(&mut self, name: &'static str, value: PathBuf) {
-        self.env.push((name, value));
+    pub(super) fn set(&mut self, name: &'static str, value: impl Into<OsString>) {
+        self.env.push((name, value.into()));
     }
 
     fn cargo(&self) -> Command {

@@ -10,11 +10,20 @@ use crate::settings::Choice;
 
 const KNOWN: Known = Known {
     kind: "broker",
-    here: if cfg!(feature = "broker-embedded") { &["embedded", "memory"] } else { &["memory"] },
-    by_feature: if cfg!(feature = "broker-embedded") { &[] } else { &[("embedded", "broker-embedded")] },
+    here: match (cfg!(feature = "broker-embedded"), cfg!(feature = "broker-kafka")) {
+        (true, true) => &["embedded", "kafka", "memory"],
+        (true, false) => &["embedded", "memory"],
+        (false, true) => &["kafka", "memory"],
+        (false, false) => &["memory"],
+    },
+    by_feature: match (cfg!(feature = "broker-embedded"), cfg!(feature = "broker-kafka")) {
+        (true, true) => &[],
+        (true, false) => &[("kafka", "broker-kafka")],
+        (false, true) => &[("embedded", "broker-embedded")],
+        (false, false) => &[("embedded", "broker-embedded"), ("kafka", "broker-kafka")],
+    },
     go_micro: &[
         "http",
-        "kafka",
         "nats",
         "rabbitmq",
         "redis",
@@ -45,6 +54,11 @@ pub(crate) fn broker(choice: &Choice, home: Option<&str>, client_id: &str) -> Re
         "embedded" => {
             let address = super::in_home(&choice.address, home);
             Ok(Arc::new(micro_broker_embedded::Embedded::with_options(options.address(address))?))
+        }
+        // `kafkas` is the scheme of an address with TLS.
+        #[cfg(feature = "broker-kafka")]
+        "kafka" | "kafkas" => {
+            Ok(Arc::new(micro_broker_kafka::Kafka::with_options(options.address(choice.address.clone()))?))
         }
         other => Err(KNOWN.unknown(other)),
     }

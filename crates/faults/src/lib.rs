@@ -1,0 +1,22 @@
+//! Real servers and broken connections, for tests.
+//!
+//! | part | what it does |
+//! |---|---|
+//! | [`kafka`] | a Kafka cluster of a test's own, its nodes killed, paused and started again; the one that all tests share |
+//! | [`Proxy`] | stands in front of a server and cuts, holds or delays its connections |
+//! | [`Process`] | any server as a child process that never outlives the test |
+//! | [`Ports`] | ports for servers that are started, ended and started again |
+//!
+//! A server that cannot be had is a failed test, not a skipped one: each [`Failure`] says what to do.
+
+mod failure;
+pub mod kafka;
+mod ports;
+mod process;
+mod proxy;
+mod wait;
+
+pub use failure::{Failure, Result};
+pub use ports::Ports;
+pub use process::Process;
+pub use proxy::Proxy;
