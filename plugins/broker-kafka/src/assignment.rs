@@ -20,6 +20,9 @@ use crate::share::{Share, Source};
 use crate::topics::ASK;
 use crate::window::Window;
 
+/// How long a round that failed waits.
+const AGAIN: Duration = Duration::from_millis(100);
+
 /// Where a partition begins, for a new owner.
 struct Beginning {
     source: Source,
@@ -362,30 +365,68 @@ pub(crate) fn mend(member: &Arc<Member>, consumer: &Arc<Consumer>) {
         let topic = member.topic_of(source);
         let moved = consumer.fetch_watermarks(topic, partition, ASK).and_then(|(low, high)| {
             let next = wanted.filter(|wanted| (low..=high).contains(wanted)).unwrap_or(low);
-            consumer.seek(topic, partition, Offset::Offset(next), ASK).map(|()| next)
+            start_again(member, consumer, (source, partition), next).map(|()| next)
         });
         match moved {
-            Ok(next) => {
-                metrics::counter!("micro_kafka_lost_total", "topic" => topic.to_owned())
-                    .increment(wanted.map_or(0, |wanted| next.saturating_sub(wanted).max(0).unsigned_abs()));
-                tracing::warn!(
-                    topic, partition, queue = ?member.queue, from = wanted, to = next,
-                    "what was to be read next is not kept any more: retention removed it, or the topic was made anew; reading on"
-                );
-                let mut state = member.lock();
-                if let Some(share) = state.shares.get_mut(&number) {
-                    share.window.jump(next);
-                    share.dirty |= member.queue.is_some();
-                    share.out_of_range = false;
-                }
-            }
+            Ok(next) => read_on(member, number, wanted, next),
             Err(error) => {
-                tracing::debug!(topic, partition, %error, "kafka: cannot read on yet");
+                tracing::warn!(topic, partition, %error, "kafka: cannot read on yet");
                 // The next round tries again; it must not be a hot one.
-                std::thread::sleep(Duration::from_millis(50));
+                std::thread::sleep(AGAIN);
             }
         }
     }
+}
+
+fn read_on(member: &Arc<Member>, number: u64, wanted: Option<i64>, next: i64) {
+    let mut state = member.lock();
+    let Some(share) = state.shares.get_mut(&number) else { return };
+    share.out_of_range = false;
+    share.dirty |= member.queue.is_some();
+    let (topic, partition) = (member.topic_of(share.source), share.partition);
+    let lost = wanted.map_or(0, |wanted| next.saturating_sub(wanted));
+    if lost > 0 {
+        metrics::counter!("micro_kafka_lost_total", "topic" => topic.to_owned()).increment(lost.unsigned_abs());
+        tracing::warn!(
+            topic, partition, queue = ?member.queue, lost,
+            "retention removed messages before they were read; reading on at {next}"
+        );
+        share.window.jump(next);
+    } else if wanted != Some(next) {
+        tracing::warn!(
+            topic, partition, queue = ?member.queue, from = wanted,
+            "the position is after the end: the topic was made anew; reading on at {next}"
+        );
+        // What is out is of the old topic: settling it has no effect.
+        if let Some(mut share) = state.shares.remove(&number) {
+            share.window = Window::new(Some(next), Checkpoint::default());
+            member.detach(&mut state, number);
+            member.add_share(&mut state, share);
+        }
+    }
+    drop(state);
+    member.arrived.notify_one();
+}
+
+/// Begins to fetch a partition at an offset: after an error the library has stopped, and a seek does not start it.
+fn start_again(
+    member: &Member,
+    consumer: &Consumer,
+    (source, partition): (Source, i32),
+    offset: i64,
+) -> Result<(), KafkaError> {
+    let mut one = TopicPartitionList::new();
+    one.add_partition_offset(member.topic_of(source), partition, Offset::Offset(offset))?;
+    if member.queue.is_none() || matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative) {
+        consumer.incremental_unassign(&one)?;
+        return consumer.incremental_assign(&one);
+    }
+    // The other protocol knows only all at once; what comes twice by that is known by its offset.
+    for share in member.lock().shares.values().filter(|share| (share.source, share.partition) != (source, partition)) {
+        let next = share.window.next().map_or(Offset::Beginning, Offset::Offset);
+        one.add_partition_offset(member.topic_of(share.source), share.partition, next)?;
+    }
+    consumer.assign(&one)
 }
 
 /// Reads a partition again from a message that came to the wrong queue.

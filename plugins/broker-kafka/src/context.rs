@@ -166,17 +166,6 @@ impl ProducerContext for Deliveries {
     }
 }
 
-/// One short piece of work: topics, metadata.
-pub(crate) struct Administration {
-    pub(crate) watch: Arc<Watch>,
-}
-
-client_context!(Administration);
-
-impl Administration {
-    fn note(&self, _: Statistics) {}
-}
-
 /// What the group decided.
 #[derive(Debug)]
 pub(crate) enum Rebalance {

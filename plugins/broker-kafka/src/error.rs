@@ -10,7 +10,10 @@ pub(crate) fn closed() -> Error {
 
 /// Returns the library's code of an error, where it has one.
 pub(crate) fn code(error: &KafkaError) -> Option<Code> {
-    error.rdkafka_error_code()
+    match error {
+        KafkaError::AdminOp(code) => Some(*code),
+        other => other.rdkafka_error_code(),
+    }
 }
 
 /// Turns an error of the client library into ours: what was tried, why it failed, what to do next.

@@ -3,15 +3,21 @@
 //! - It panics on header names and commit metadata that are no UTF-8. Any program may have written them, so that a panic
 //!   would be a message that kills its readers.
 //! - It never tells the outcome of a commit that nobody blocks for.
+//! - Its client for topics is one of its own, which takes no access tokens.
 #![allow(unsafe_code, reason = "the binding has no safe way for these")]
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::marker::PhantomData;
 use std::ptr;
+use std::time::Duration;
 
 use rdkafka::bindings::{
-    rd_kafka_commit_queue, rd_kafka_header_get_all, rd_kafka_headers_t, rd_kafka_message_headers,
-    rd_kafka_queue_destroy, rd_kafka_queue_get_consumer, rd_kafka_resp_err_t,
+    rd_kafka_AdminOptions_destroy, rd_kafka_AdminOptions_new, rd_kafka_AdminOptions_set_request_timeout,
+    rd_kafka_CreateTopics, rd_kafka_CreateTopics_result_topics, rd_kafka_NewTopic_destroy, rd_kafka_NewTopic_new,
+    rd_kafka_NewTopic_set_config, rd_kafka_admin_op_t, rd_kafka_commit_queue, rd_kafka_event_CreateTopics_result,
+    rd_kafka_event_destroy, rd_kafka_event_error, rd_kafka_header_get_all, rd_kafka_headers_t,
+    rd_kafka_message_headers, rd_kafka_queue_destroy, rd_kafka_queue_get_consumer, rd_kafka_queue_new,
+    rd_kafka_queue_poll, rd_kafka_resp_err_t, rd_kafka_topic_result_error,
 };
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -42,6 +48,70 @@ pub(crate) fn commit(consumer: &Consumer, offsets: &TopicPartitionList) -> Resul
     match code {
         rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
         code => Err(KafkaError::ConsumerCommit(code.into())),
+    }
+}
+
+/// Makes a topic and waits for the answer.
+///
+/// # Errors
+///
+/// The servers' answer; [`RDKafkaErrorCode::InvalidArgument`] for a name with a NUL in it, or numbers that no topic has.
+pub(crate) fn create_topic<C: rdkafka::ClientContext>(
+    client: &rdkafka::client::Client<C>,
+    name: &str,
+    (partitions, replication): (i32, i32),
+    configs: &[(String, String)],
+    limit: Duration,
+) -> Result<(), RDKafkaErrorCode> {
+    let text = |text: &str| CString::new(text).map_err(|_| RDKafkaErrorCode::InvalidArgument);
+    let name = text(name)?;
+    let configs =
+        configs.iter().map(|(n, v)| Ok((text(n)?, text(v)?))).collect::<Result<Vec<_>, RDKafkaErrorCode>>()?;
+    let limit = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
+    let client = client.native_ptr();
+    let mut said = [0 as c_char; 256];
+    // SAFETY: the client is borrowed for the whole call; every object that is made here is destroyed here, once, and none
+    // is used after that. The answer's parts are read before the event, which owns them, is destroyed.
+    unsafe {
+        let mut topic = rd_kafka_NewTopic_new(name.as_ptr(), partitions, replication, said.as_mut_ptr(), said.len());
+        if topic.is_null() {
+            return Err(RDKafkaErrorCode::InvalidArgument);
+        }
+        for (name, value) in &configs {
+            // It fails for names that no config can have; the server then says which it does not know.
+            rd_kafka_NewTopic_set_config(topic, name.as_ptr(), value.as_ptr());
+        }
+        let options = rd_kafka_AdminOptions_new(client, rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_CREATETOPICS);
+        rd_kafka_AdminOptions_set_request_timeout(options, limit, said.as_mut_ptr(), said.len());
+        let queue = rd_kafka_queue_new(client);
+        rd_kafka_CreateTopics(client, &mut topic, 1, options, queue);
+        // The request has its limit; the second only guards.
+        let event = rd_kafka_queue_poll(queue, limit.saturating_add(1000));
+        let code = if event.is_null() {
+            RDKafkaErrorCode::OperationTimedOut
+        } else {
+            let mut count = 0;
+            let result = rd_kafka_event_CreateTopics_result(event);
+            let answers = if result.is_null() {
+                ptr::null_mut()
+            } else {
+                rd_kafka_CreateTopics_result_topics(result, &mut count)
+            };
+            match answers.is_null() || count == 0 {
+                true => rd_kafka_event_error(event).into(),
+                false => rd_kafka_topic_result_error(*answers).into(),
+            }
+        };
+        if !event.is_null() {
+            rd_kafka_event_destroy(event);
+        }
+        rd_kafka_queue_destroy(queue);
+        rd_kafka_AdminOptions_destroy(options);
+        rd_kafka_NewTopic_destroy(topic);
+        match code {
+            RDKafkaErrorCode::NoError => Ok(()),
+            code => Err(code),
+        }
     }
 }
 

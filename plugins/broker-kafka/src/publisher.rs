@@ -130,7 +130,7 @@ pub(crate) struct Publisher {
 impl Publisher {
     /// Makes the producer; it dials by itself.
     pub(crate) fn new(settings: Arc<Settings>, capability: Capability, watch: Arc<Watch>) -> Result<Self> {
-        let topics = Arc::new(Topics::new(Arc::clone(&settings), Arc::clone(&watch)));
+        let topics = Arc::new(Topics::new(Arc::clone(&settings)));
         let config = settings.producer();
         Self::with_config(settings, capability, watch, topics, &config)
     }
@@ -332,24 +332,28 @@ impl Publisher {
         });
         let permanent = async {
             loop {
-                if let Some((code @ (Code::SSL | Code::Authentication | Code::UnsupportedSASLMechanism), text)) =
-                    self.watch.trouble()
-                {
-                    return (code, text);
+                match self.watch.trouble() {
+                    Some((code, text)) if is_permanent(code, &text) => return (code, text),
+                    _ => tokio::time::sleep(Duration::from_millis(20)).await,
                 }
-                tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        let (code, text) = tokio::select! {
+        let (mut code, text) = tokio::select! {
             biased;
             answer = asked => match answer {
                 Ok(Ok(_)) => return Ok(()),
                 _ => self.watch.trouble().unwrap_or((Code::OperationTimedOut, String::new())),
             },
-            // A list of servers may hold one that answers in another way: the others get a moment.
             trouble = permanent => trouble,
         };
-        let mut error = of_code(format!("cannot reach Kafka within {limit:?}"), code);
+        if text.contains(HANDSHAKE) {
+            code = Code::SSL;
+        }
+        let mut tried = format!("cannot reach Kafka within {limit:?}");
+        if matches!(code, Code::AllBrokersDown | Code::OperationTimedOut) {
+            tried += " (a server that wants TLS or an account closes other connections without a word: look at ?tls= and ?sasl= too)";
+        }
+        let mut error = of_code(tried, code);
         if !text.is_empty() {
             error = error.with("said", text);
         }
@@ -382,6 +386,14 @@ impl Publisher {
     pub(crate) fn dialect(&self) -> Dialect {
         self.settings.dialect
     }
+}
+
+/// What the library calls a failed TLS handshake, some of which it counts as lost connections.
+const HANDSHAKE: &str = "SSL handshake failed";
+
+/// Tells whether waiting for another answer is no use.
+fn is_permanent(code: Code, text: &str) -> bool {
+    matches!(code, Code::SSL | Code::Authentication | Code::UnsupportedSASLMechanism) || text.contains(HANDSHAKE)
 }
 
 impl Drop for Publisher {

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use micro_core::broker::{Message, Topic};
 use micro_core::{Error, Kind, Result};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::producer::{Producer as _, ThreadedProducer};
 
 use crate::config::Settings;
-use crate::context::{Administration, Deliveries, Watch};
+use crate::context::Deliveries;
 use crate::error::{convert, of_code};
+use crate::native;
 use crate::publisher::Batch;
 
 /// How long the servers may take to answer what there is.
@@ -48,13 +48,12 @@ enum Entry {
 
 pub(crate) struct Topics {
     settings: Arc<Settings>,
-    watch: Arc<Watch>,
     known: RwLock<HashMap<Topic, Entry>>,
 }
 
 impl Topics {
-    pub(crate) fn new(settings: Arc<Settings>, watch: Arc<Watch>) -> Self {
-        Self { settings, watch, known: RwLock::default() }
+    pub(crate) fn new(settings: Arc<Settings>) -> Self {
+        Self { settings, known: RwLock::default() }
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, HashMap<Topic, Entry>> {
@@ -132,7 +131,7 @@ impl Topics {
                     "the topic is not there, and create=false forbids making it; create it on the servers",
                 )));
             }
-            None => self.create(topic).await.map_err(failed)?,
+            None => self.create(topic, producer).await.map_err(failed)?,
         }
         let began = Instant::now();
         loop {
@@ -149,25 +148,16 @@ impl Topics {
         }
     }
 
-    async fn create(&self, topic: &Topic) -> Result<()> {
-        let context = Administration { watch: Arc::clone(&self.watch) };
-        let admin: AdminClient<Administration> = self
-            .settings
-            .client()
-            .create_with_context(context)
-            .map_err(|error| convert("cannot make a Kafka client", &error))?;
-        let replication = TopicReplication::Fixed(self.settings.replication.unwrap_or(-1));
-        let mut new = NewTopic::new(topic.as_str(), self.settings.partitions, replication);
-        for (name, value) in &self.settings.topic_config {
-            new = new.set(name, value);
-        }
-        let options = AdminOptions::new().request_timeout(Some(ASK)).operation_timeout(Some(ASK));
-        let made = admin.create_topics(&[new], &options).await;
-        // Ending the client joins its thread.
-        tokio::task::spawn_blocking(move || drop(admin));
-        let tried = "the topic is not there and cannot be created";
-        match made.map_err(|error| convert(tried, &error))?.pop() {
-            Some(Err((_, code))) if code != Code::TopicAlreadyExists => Err(of_code(tried, code)),
+    async fn create(&self, topic: &Topic, producer: &Arc<ThreadedProducer<Deliveries>>) -> Result<()> {
+        let (settings, producer, name) = (Arc::clone(&self.settings), Arc::clone(producer), topic.clone());
+        let made = tokio::task::spawn_blocking(move || {
+            let size = (settings.partitions, settings.replication.unwrap_or(-1));
+            native::create_topic(producer.client(), name.as_str(), size, &settings.topic_config, ASK)
+        });
+        match made.await.unwrap_or(Err(Code::Fail)) {
+            Err(code) if code != Code::TopicAlreadyExists => {
+                Err(of_code("the topic is not there and cannot be created", code))
+            }
             _ => {
                 tracing::info!(%topic, partitions = self.settings.partitions, "created the topic");
                 Ok(())

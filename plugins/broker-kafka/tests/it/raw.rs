@@ -52,3 +52,19 @@ pub(crate) fn committed(topic: &Topic, queue: &str, partition: i32) -> (Option<i
     let element = list.find_partition(topic.as_str(), partition).unwrap();
     (element.offset().to_raw().filter(|offset| *offset >= 0), element.metadata().to_owned())
 }
+
+/// Removes the records of partition 0 before an offset, as retention does.
+pub(crate) async fn delete_before(topic: &Topic, offset: i64) {
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic.as_str(), 0, rdkafka::Offset::Offset(offset)).unwrap();
+    let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(20)));
+    let done = admin().delete_records(&list, &options).await.unwrap();
+    done.elements().iter().for_each(|element| element.error().unwrap());
+}
+
+pub(crate) async fn delete(topic: &Topic) {
+    let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(20)));
+    for answer in admin().delete_topics(&[topic.as_str()], &options).await.unwrap() {
+        answer.unwrap();
+    }
+}
