@@ -65,9 +65,10 @@ fn meaning(code: Code) -> (Kind, &'static str) {
         Code::OperationTimedOut | Code::RequestTimedOut | Code::TimedOutQueue => {
             (Kind::Timeout, "look whether the servers are up and the address is right")
         }
-        Code::MessageTimedOut => {
-            (Kind::Timeout, "the servers did not confirm it in time (?timeout_ms=); it may or may not be there")
-        }
+        Code::MessageTimedOut => (
+            Kind::Timeout,
+            "the servers did not confirm it in time (?timeout_ms=): they are away, or have fewer in-sync copies than the topic's min.insync.replicas asks for; it may or may not be there",
+        ),
         Code::SSL => (Kind::Unavailable, "look at ?tls= and ?ca=, and whether the port is the one for TLS"),
         Code::Authentication | Code::SaslAuthenticationFailed | Code::IllegalSASLState => {
             (Kind::Unauthenticated, "look at the user, the password and ?sasl=")

@@ -1,10 +1,15 @@
 //! The Kafka broker against a real server; each module is named after what it shows.
 
+mod detour;
+mod foreign;
 mod mistakes;
+mod outage;
+mod own;
 mod publish;
 mod queues;
 mod raw;
 mod security;
 mod settle;
 mod starts;
+mod transactions;
 mod world;

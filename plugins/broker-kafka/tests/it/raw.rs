@@ -68,3 +68,12 @@ pub(crate) async fn delete(topic: &Topic) {
         answer.unwrap();
     }
 }
+
+/// Commits an offset of partition 0 with a text, as another client does.
+pub(crate) fn commit(topic: &Topic, queue: &str, offset: i64, text: &str) {
+    let consumer: BaseConsumer = config().set("group.id", queue).create().unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic.as_str(), 0, rdkafka::Offset::Offset(offset)).unwrap();
+    list.find_partition(topic.as_str(), 0).unwrap().set_metadata(text);
+    consumer.commit(&list, rdkafka::consumer::CommitMode::Sync).unwrap();
+}

@@ -66,12 +66,15 @@ pub(crate) async fn take(subscription: &mut dyn Subscription, count: usize) -> V
     all
 }
 
-/// Takes and acknowledges so many, and returns their texts.
+/// Takes so many, acknowledges each as it comes, and returns their texts.
 pub(crate) async fn handle(subscription: &mut dyn Subscription, count: usize) -> Vec<String> {
     let mut bodies = Vec::new();
-    for delivery in take(subscription, count).await {
-        bodies.push(text(&delivery));
-        delivery.ack().await.unwrap();
+    while bodies.len() < count {
+        let more = within("deliveries", subscription.next(count - bodies.len())).await.unwrap();
+        for delivery in more.expect("the subscription goes on") {
+            bodies.push(text(&delivery));
+            delivery.ack().await.unwrap();
+        }
     }
     bodies
 }
