@@ -5,6 +5,13 @@
 //	peer get    -name greeter
 //	peer watch  -name greeter
 //
+// and over Kafka, whose address is in -kafka or MICRO_TEST_KAFKA:
+//
+//	peer kafka-publish   -topic TOPIC [-count 1] [-header NAME=VALUE]... [-body TEXT]
+//	peer kafka-subscribe -topic TOPIC [-queue QUEUE]
+//	peer kafka-event     -topic TOPIC -name NAME [-count 1] [-header NAME=VALUE]... [-content-type TYPE]
+//	peer kafka-service   [-struct TOPIC] [-func TOPIC] [-queue QUEUE]
+//
 // Everything it has to say is one JSON object a line on standard output; go-micro's own log goes to standard error.
 package main
 
@@ -15,7 +22,8 @@ import (
 	"sync"
 )
 
-const usage = "usage: peer server|client|get|watch -name SERVICE [-registry mdns|memory] [-address host:port] [CASE...]"
+const usage = `usage: peer server|client|get|watch -name SERVICE [-registry mdns|memory] [-address host:port] [CASE...]
+       peer kafka-publish|kafka-subscribe|kafka-event|kafka-service -kafka host:port (-h lists the rest)`
 
 func main() {
 	if len(os.Args) < 2 {
@@ -37,6 +45,14 @@ func main() {
 		err = get(options)
 	case "watch":
 		err = watch(options)
+	case "kafka-publish":
+		err = kafkaPublish(options.kafka)
+	case "kafka-subscribe":
+		err = kafkaSubscribe(options.kafka)
+	case "kafka-event":
+		err = kafkaEvent(options)
+	case "kafka-service":
+		err = kafkaService(options)
 	default:
 		fatal(usage)
 	}

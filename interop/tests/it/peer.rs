@@ -72,17 +72,29 @@ impl Peer {
 
     /// Waits for the next line; `None` if the process has closed its output.
     pub(crate) async fn line(&mut self) -> Option<Value> {
-        let line =
-            timeout(LIMIT, self.lines.next_line()).await.expect("the Go peer says something").expect("it is read");
+        timeout(LIMIT, self.line_at_any_time()).await.expect("the Go peer says something")
+    }
+
+    /// Waits for the next line as long as it takes: for a task that reads beside the test.
+    pub(crate) async fn line_at_any_time(&mut self) -> Option<Value> {
+        let line = self.lines.next_line().await.expect("it is read");
         line.map(|line| serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line:?}")))
+    }
+
+    pub(crate) fn pid(&self) -> String {
+        self.process.id().expect("it runs").to_string()
     }
 
     /// Asks it to stop and waits until it has.
     pub(crate) async fn stop(mut self) {
-        let pid = self.process.id().expect("it runs").to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill runs").success());
+        terminate(&self.pid()).await;
         timeout(LIMIT, self.process.wait()).await.expect("the Go peer stops").expect("it is waited for");
     }
+}
+
+/// Asks a process to stop.
+pub(crate) async fn terminate(pid: &str) {
+    assert!(Command::new("kill").args(["-TERM", pid]).status().await.expect("kill runs").success());
 }
 
 impl GoServer {
