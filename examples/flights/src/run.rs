@@ -1,14 +1,13 @@
 //! Starts everything, kills one consumer in the middle, checks the end.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use micro::prelude::*;
 
-use crate::child::Child;
+use crate::child::{Child, Stage};
 use crate::patience::patiently;
 use crate::proto::{LedgerClient, ReportRequest, ReportResponse};
-use crate::{LEDGER, check, table};
+use crate::{LEDGER, check, names, table};
 
 /// The whole must be done by then, also on a slow machine.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -16,29 +15,30 @@ const LIMIT: Duration = Duration::from_secs(600);
 /// How long nothing may move before it counts as stuck.
 const STUCK: Duration = Duration::from_secs(60);
 
-/// Runs it, in a folder that is gone afterwards.
+/// Runs it, in a folder that is gone afterwards, and with topics that no other run has.
 pub(crate) async fn run() -> Result<()> {
     let home = tempfile::tempdir().map_err(|error| {
         Error::new(Kind::Internal, "cannot make a folder for the run; is TMPDIR full?").source(error)
     })?;
+    let stage = Stage { home, flags: std::env::args().skip(1).collect(), run: names::fresh_run() };
+    let reports = Reports::new(&stage)?;
     let flights = tokio::task::spawn_blocking(table::read)
         .await
         .map_err(|error| Error::new(Kind::Internal, "reading the table panicked").source(error))??;
     println!("{} flights of {} carriers", flights.len(), crate::sums::of_table(&flights).len());
 
     let begin = Instant::now();
-    let ledger = Child::start(&["sum"], home.path())?;
-    let reports = Reports::new(home.path())?;
-    let [a, b, c] = ["a", "b", "c"].map(|name| Child::start(&["consume", name], home.path()));
+    let ledger = Child::start(&["sum"], &stage)?;
+    let [a, b, c] = ["a", "b", "c"].map(|name| Child::start(&["consume", name], &stage));
     let (a, b, c) = (a?, b?, c?);
-    let publisher = Child::start(&["publish"], home.path())?;
+    let publisher = Child::start(&["publish"], &stage)?;
 
     // Not quite the half, so that both the killed one and the new one have time for their share.
     let middle = flights.len() as u64 * 45 / 100;
     let report = reports.wait_for(middle).await?;
     c.kill().await?;
     println!("{:>8} summed: consumer c killed", report.distinct);
-    let d = Child::start(&["consume", "d"], home.path())?;
+    let d = Child::start(&["consume", "d"], &stage)?;
     println!("{:>8} summed: consumer d started", reports.now().await?.distinct);
 
     let report = reports.wait_for(flights.len() as u64).await?;
@@ -57,10 +57,15 @@ pub(crate) async fn run() -> Result<()> {
 struct Reports(LedgerClient);
 
 impl Reports {
-    fn new(home: &Path) -> Result<Self> {
+    fn new(stage: &Stage) -> Result<Self> {
         // Flags are the strongest word: what the environment says about the real ~/.micro does not count here.
-        let folder = home.to_string_lossy();
-        let service = Service::builder("flights.check").args(["--home", &folder, "--registry", "embedded"]).build()?;
+        let own = ["--home", &stage.home.path().to_string_lossy(), "--registry", "embedded"].map(str::to_owned);
+        let flags = [&stage.flags[..], &own].concat();
+        let service = Service::builder("flights.check").flag(names::flag()).args(flags).build()?;
+        if let Some(word) = service.args().first() {
+            let text = format!("a command comes before the flags, as: flights {word} --flag value");
+            return Err(Error::new(Kind::InvalidArgument, text));
+        }
         Ok(Self(LedgerClient::new(LEDGER, &service.client())))
     }
 

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -15,6 +14,15 @@ pub(crate) struct Ids {
     pub(crate) topic2: HashSet<String>,
 }
 
+/// What the programs of one run have in common.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    /// Their embedded folder, gone afterwards.
+    pub(crate) home: tempfile::TempDir,
+    /// A word that no other run has.
+    pub(crate) run: String,
+}
+
 /// A running program; it ends with this value.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -24,12 +32,17 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts the program that lies beside this one, with its own copy of the embedded folder's name.
-    pub(crate) fn start(name: &'static str, program: &str, args: &[&str], home: &Path) -> std::io::Result<Self> {
+    ///
+    /// It has the flags of this one, and the run's word in the names of its topics: the broker may be one that other
+    /// runs use.
+    pub(crate) fn start(name: &'static str, program: &str, args: &[&str], stage: &Stage) -> std::io::Result<Self> {
         let path = std::env::current_exe()?.with_file_name(program);
         let mut child = Command::new(&path)
             .args(args)
-            .args(["--registry", "embedded"])
-            .env("MICRO_HOME", home)
+            .args(std::env::args().skip(1))
+            .env("MICRO_HOME", stage.home.path())
+            .env("MICRO_REGISTRY", "embedded")
+            .env("MICRO_RUN", &stage.run)
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|error| {

@@ -1,11 +1,21 @@
 //! A service as a process of its own.
 
-use std::path::Path;
 use std::time::Duration;
 
 use micro::{Error, Kind, Result};
 use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
 use tokio::process::Command;
+
+/// What the services of one demo have in common.
+pub(crate) struct Stage {
+    /// Their `~/.micro`, gone afterwards.
+    pub(crate) home: TempDir,
+    /// The flags of the demo: which broker.
+    pub(crate) flags: Vec<String>,
+    /// Added to the names of topics and queues: the broker may be one that other runs use.
+    pub(crate) run: String,
+}
 
 /// A running service of this program. Dropped, it is killed.
 pub(crate) struct Child {
@@ -14,12 +24,14 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Starts this program anew in a role, with a `~/.micro` of its own.
-    pub(crate) fn start(role: &'static str, home: &Path) -> Result<Self> {
+    /// Starts this program anew in a role, with the flags that it has itself.
+    pub(crate) fn start(role: &'static str, stage: &Stage) -> Result<Self> {
         let failed = |error| Error::new(Kind::Internal, format!("cannot start the {role} service")).source(error);
         let process = Command::new(std::env::current_exe().map_err(failed)?)
             .arg(role)
-            .env("MICRO_HOME", home)
+            .args(&stage.flags)
+            .env("MICRO_HOME", stage.home.path())
+            .env("MICRO_RUN", &stage.run)
             // Without mDNS and on loopback: two demos on one network do not serve each other's customers.
             .env("MICRO_REGISTRY", "embedded")
             .env("MICRO_SERVER_ADDRESS", "127.0.0.1:0")

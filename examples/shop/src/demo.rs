@@ -4,29 +4,36 @@ use std::time::Duration;
 
 use micro::prelude::*;
 
-use crate::child::Child;
+use crate::child::{Child, Stage};
 use crate::customer::describe;
 use crate::patience::patiently;
 use crate::proto::{Order, OrdersClient, PlaceRequest, State, StatusRequest};
-use crate::{ORDER_SERVICE, proto};
+use crate::{ORDER_SERVICE, names, proto};
 
 /// A slow machine may take its time; a stuck one is told.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Runs it, in a folder that is gone afterwards.
+/// Runs it, in a folder that is gone afterwards, and with topics that no other run has.
 pub(crate) async fn run() -> Result<()> {
     let home = tempfile::tempdir().map_err(|error| {
         Error::new(Kind::Internal, "cannot make a folder for the demo; is TMPDIR full?").source(error)
     })?;
     // Flags are the strongest word: what the environment says about the real ~/.micro does not count here.
-    let folder = home.path().to_string_lossy();
-    let flags = ["--home", &folder, "--registry", "embedded"];
-    let service = Service::builder("shop.customer").args(flags).build()?;
+    let own = ["--home", &home.path().to_string_lossy(), "--registry", "embedded"].map(str::to_owned);
+    let flags: Vec<String> = std::env::args().skip(1).collect();
+    let service = Service::builder("shop.customer").flag(names::flag()).args([&flags[..], &own].concat()).build()?;
+    if let Some(word) = service.args().first() {
+        return Err(Error::new(
+            Kind::InvalidArgument,
+            format!("a command comes before the flags, as: shop {word} --flag value"),
+        ));
+    }
+    let stage = Stage { home, flags, run: names::fresh_run() };
     let shop = Shop { orders: OrdersClient::new(ORDER_SERVICE, &service.client()) };
 
     say("Starting the order service and the warehouse, each a process of its own.");
-    let order_service = Child::start("order", home.path())?;
-    let warehouse = Child::start("warehouse", home.path())?;
+    let order_service = Child::start("order", &stage)?;
+    let warehouse = Child::start("warehouse", &stage)?;
 
     let mut placed = Vec::new();
     for (item, quantity) in [("teapot", 1), ("cup", 6), ("spoon", 6)] {
@@ -48,12 +55,12 @@ pub(crate) async fn run() -> Result<()> {
     shop.show(&placed).await?;
 
     say("A new warehouse starts. What the old one had in its hands comes again.");
-    let warehouse = Child::start("warehouse", home.path())?;
+    let warehouse = Child::start("warehouse", &stage)?;
     shop.wait_until_shipped(placed.iter()).await?;
 
     say("Now the order service is killed, and started anew: it reads its memory from the topics.");
     order_service.kill().await?;
-    let order_service = Child::start("order", home.path())?;
+    let order_service = Child::start("order", &stage)?;
     shop.wait_until_shipped(placed.iter()).await?;
     shop.show(&placed).await?;
 

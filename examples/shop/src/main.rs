@@ -8,6 +8,7 @@ mod book;
 mod child;
 mod customer;
 mod demo;
+mod names;
 mod order;
 mod patience;
 mod warehouse;
@@ -30,7 +31,9 @@ const USAGE: &str = "usage: shop                     start everything, place ord
        shop warehouse          run the warehouse
        shop place ITEM [COUNT] place an order
        shop status ORDER       ask how far an order is
-       (any of them --help for the flags of a service)";
+       (any of them --help for the flags of a service)
+With --broker kafka --broker_address HOST:PORT behind any of them, all of it goes by Kafka, if the program
+was built with --features kafka.";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -45,7 +48,6 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<()> {
     match std::env::args().nth(1).as_deref() {
-        None => demo::run().await,
         Some("order") => order::run().await,
         Some("warehouse") => warehouse::run().await,
         Some("place") => customer::place().await,
@@ -54,6 +56,8 @@ async fn run() -> Result<()> {
             println!("{USAGE}");
             Ok(())
         }
+        None => demo::run().await,
+        Some(flag) if flag.starts_with("--") => demo::run().await,
         Some(other) => Err(Error::new(Kind::InvalidArgument, format!("there is no command {other:?}\n{USAGE}"))),
     }
 }

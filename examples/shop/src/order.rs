@@ -4,21 +4,23 @@ use micro::broker::Start;
 use micro::prelude::*;
 
 use crate::book::Book;
+use crate::names::{self, named};
 use crate::proto::{Order, OrderCreated, OrderShipped, Orders, OrdersServer, PlaceRequest, StatusRequest};
 use crate::{ORDER_CREATED, ORDER_SERVICE, ORDER_SHIPPED};
 
 /// Runs it until a signal.
 pub(crate) async fn run() -> Result<()> {
-    let mut service = Service::new(ORDER_SERVICE)?;
+    let mut service = Service::builder(ORDER_SERVICE).flag(names::flag()).build()?;
+    let (created_topic, shipped_topic) = (named(&service, ORDER_CREATED), named(&service, ORDER_SHIPPED));
     let book = Book::default();
 
-    service.handle(OrdersServer::new(OrderService { book: book.clone(), created: service.event(ORDER_CREATED) }));
+    service.handle(OrdersServer::new(OrderService { book: book.clone(), created: service.event(&created_topic) }));
 
     // The topics are the memory of this service: it reads them from the beginning each time it starts, so that one that
     // was killed knows everything again.
     let created = book.clone();
     service.subscribe(
-        subscriber(ORDER_CREATED, move |_: Context, order: OrderCreated| {
+        subscriber(created_topic, move |_: Context, order: OrderCreated| {
             let book = created.clone();
             async move {
                 book.created(order);
@@ -28,7 +30,7 @@ pub(crate) async fn run() -> Result<()> {
         .start(Start::Earliest),
     );
     service.subscribe(
-        subscriber(ORDER_SHIPPED, move |_: Context, order: OrderShipped| {
+        subscriber(shipped_topic, move |_: Context, order: OrderShipped| {
             let book = book.clone();
             async move {
                 book.shipped(order);

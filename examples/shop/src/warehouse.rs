@@ -4,20 +4,25 @@ use std::time::Duration;
 
 use micro::prelude::*;
 
+use crate::names::{self, named};
 use crate::proto::{OrderCreated, OrderShipped};
 use crate::{ORDER_CREATED, ORDER_SHIPPED};
 
 /// How long it takes to pack a parcel.
 const PACKING: Duration = Duration::from_millis(200);
 
+/// On Kafka it takes this long until what a killed warehouse had is given to another; it is the least there.
+const LEASE: Duration = Duration::from_secs(6);
+
 /// Runs it until a signal.
 pub(crate) async fn run() -> Result<()> {
-    let mut service = Service::new("shop.warehouse")?;
-    let shipped = service.event::<OrderShipped>(ORDER_SHIPPED);
+    let mut service = Service::builder("shop.warehouse").flag(names::flag()).build()?;
+    let shipped = service.event::<OrderShipped>(named(&service, ORDER_SHIPPED));
     service.subscribe(
-        subscriber(ORDER_CREATED, move |_: Context, order: OrderCreated| pack(shipped.clone(), order))
+        subscriber(named(&service, ORDER_CREATED), move |_: Context, order: OrderCreated| pack(shipped.clone(), order))
             // Warehouses share a queue: each order goes to one of them, and what was published while none ran is there.
-            .queue("warehouse")
+            .queue(named(&service, "warehouse"))
+            .lease(LEASE)
             .concurrency(2),
     );
     service.run().await

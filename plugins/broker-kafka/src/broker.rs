@@ -15,6 +15,7 @@ use crate::config::{Dialect, Settings};
 use crate::context::{AccessToken, Consumer, Events, TokenSource, Watch};
 use crate::error::{closed, convert};
 use crate::member::Member;
+use crate::old_subscription;
 use crate::poller::Poller;
 use crate::publisher::Publisher;
 use crate::subscription::{Pulling, wait};
@@ -289,6 +290,12 @@ impl Connection {
             .consumer(&group, options)
             .create_with_context(Events::new(Arc::clone(&publisher.watch)))
             .map_err(|error| convert("cannot make a Kafka consumer", &error).with("address", &address))?;
+        if settings.dialect == Dialect::GoMicro
+            && options.queue.is_some()
+            && !old_subscription::write_version_0(&consumer)
+        {
+            tracing::warn!(%topic, "Go members that lead this queue cannot read this member's subscription: it stands still until none leads");
+        }
         let member = Member::new(Arc::clone(publisher), topic, options);
         let consumer = Arc::new(consumer);
         member.lock().consumer = Some(Arc::clone(&consumer));

@@ -41,6 +41,7 @@ mod error;
 mod lag;
 mod member;
 mod native;
+mod old_subscription;
 mod poller;
 mod publisher;
 mod seek;

@@ -44,7 +44,7 @@ const HOUSE: &[Layer] = &[
     Layer { in_tests: &[CONFORMANCE, FAULTS], ..layer("plugins/broker-embedded", &[CORE, ENGINE]) },
     Layer { in_tests: &[CONFORMANCE, FAULTS], ..layer("plugins/registry-embedded", &[CORE, ENGINE]) },
     Layer { in_tests: &[CONFORMANCE, FAULTS], ..layer("plugins/*", &[CORE]) },
-    Layer { in_build: &[BUILD], ..layer("examples/*", &["crates/micro"]) },
+    Layer { in_tests: &[FAULTS], in_build: &[BUILD], ..layer("examples/*", &["crates/micro"]) },
     Layer {
         in_tests: &[FAULTS],
         in_build: &[BUILD],
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn real_servers_are_for_tests_and_for_what_runs_them() {
-        for folder in ["plugins/broker-kafka", "plugins/broker-embedded", "crates/micro", "interop"] {
+        for folder in ["plugins/broker-kafka", "plugins/broker-embedded", "crates/micro", "interop", "examples/shop"] {
             assert!(depends(folder, FAULTS, When::Dev).is_empty(), "{folder}");
             assert_eq!(depends(folder, FAULTS, When::Always).len(), 1, "{folder}");
         }

@@ -4,13 +4,14 @@
 //! profile = "release"                  # default: dev
 //! timeout = 600                        # seconds; of each step that names none (default 60)
 //! services = true                      # steps use the servers of `cargo xtask services`, by their variables
+//! cargo_features = ["kafka"]           # features of the package that its steps need
 //!
 //! [[step]]
 //! name = "server"                      # for the report, and for later steps to refer to
 //! cmd = ["greeter-server"]             # a program of the example's package, or one on the PATH
 //! background = true                    # goes on; the step is over when all of `expect` was printed
 //! expect = ["Registering node"]        # each must occur in a line of its own, in this order
-//! env = { MICRO_LOG_LEVEL = "debug" }
+//! env = { MICRO_RUN = "${RUN}" }       # a word of this play's own, or a variable as MICRO_TEST_KAFKA; in cmd too
 //!
 //! [[step]]
 //! name = "client"
@@ -34,6 +35,7 @@
 
 mod plan;
 mod play;
+mod variables;
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -72,7 +74,11 @@ pub(crate) fn build(workspace: &Workspace, names: &[String]) -> Result<()> {
         let packages: Vec<String> = plans(workspace, names)?
             .into_iter()
             .filter(|(_, plan)| plan.release == release)
-            .flat_map(|(package, _)| ["--package".to_owned(), package.name])
+            .flat_map(|(package, plan)| {
+                let features = plan.cargo_features.into_iter().map(|name| format!("{}/{name}", package.name));
+                let features: Vec<_> = features.flat_map(|name| ["--features".to_owned(), name]).collect();
+                [vec!["--package".to_owned(), package.name], features].concat()
+            })
             .collect();
         if packages.is_empty() {
             continue;
@@ -80,7 +86,8 @@ pub(crate) fn build(workspace: &Workspace, names: &[String]) -> Result<()> {
         let mut cargo = Command::new("cargo");
         cargo.arg("build").args(release.then_some("--release")).current_dir(&workspace.root);
         match names.is_empty() && !release {
-            // As the tests are built, so that nothing is compiled twice for a difference in features.
+            // As the tests are built, so that nothing is compiled twice for a difference in features. What one package
+            // of the workspace asks of a plugin, all have.
             true => cargo.args(["--workspace", "--exclude", "micro-bench", "--all-targets"]),
             false => cargo.args(&packages),
         };

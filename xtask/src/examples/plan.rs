@@ -11,6 +11,8 @@ use crate::Result;
 pub(super) struct Plan {
     pub(super) release: bool,
     pub(super) services: bool,
+    /// Features of the package that are not on by default.
+    pub(super) cargo_features: Vec<String>,
     pub(super) steps: Vec<Step>,
 }
 
@@ -53,7 +55,8 @@ impl Plan {
             let step = step.as_table().ok_or("a step is not a table")?;
             Step::parse(step, at + 1, seconds).map_err(|e| format!("step {}: {e}", at + 1))
         });
-        Ok(Self { release, services, steps: steps.collect::<Result<_>>()? })
+        let cargo_features = texts(&plan, "cargo_features")?;
+        Ok(Self { release, services, cargo_features, steps: steps.collect::<Result<_>>()? })
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::plan::{Action, Plan, Step};
-use super::{Tally, Variable};
+use super::{Tally, Variable, variables::Variables};
 use crate::{Result, command::Group, workspace::Package};
 
 /// Lines shown of a program that did not do what it should.
@@ -33,6 +33,7 @@ pub(super) fn play(package: &Package, plan: &Plan, target: &Path, env: &[Variabl
         own: package.programs.clone(),
         home: home.clone(),
         env,
+        variables: Variables::new(env),
     };
     let mut running = HashMap::new();
     let mut tally = Tally::default();
@@ -66,6 +67,7 @@ struct Stage<'a> {
     own: Vec<String>,
     home: PathBuf,
     env: &'a [Variable],
+    variables: Variables,
 }
 
 impl Stage<'_> {
@@ -102,9 +104,14 @@ impl Stage<'_> {
         let (name, arguments) = line.split_first().ok_or("an empty cmd")?;
         let path = if self.own.contains(name) { self.folder.join(name) } else { PathBuf::from(name) };
         let mut command = Command::new(path);
-        command.args(arguments).env("MICRO_HOME", &self.home);
+        for argument in arguments {
+            command.arg(self.variables.fill(argument)?);
+        }
+        command.env("MICRO_HOME", &self.home).envs(self.env.iter().map(|(n, v)| (n, v)));
         // What the step says is said last.
-        command.envs(self.env.iter().map(|(n, v)| (n, v))).envs(env.iter().map(|(n, v)| (n, v)));
+        for (name, value) in env {
+            command.env(name, self.variables.fill(value)?);
+        }
         let mut group = Group::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
         let lines = group.lines();
         Ok(Program { group, lines, printed: Vec::new(), read: 0, exit: None })

@@ -231,6 +231,12 @@ impl Kafka {
         self.node(node).is_running()
     }
 
+    /// Returns the process id of a node, for whoever measures what it uses; `None` while it does not run.
+    #[must_use]
+    pub fn process_id(&self, node: usize) -> Option<u32> {
+        self.node(node).process_id()
+    }
+
     fn java(&self, node: &Node) -> Command {
         let mut java = self.distribution.java(node.folder());
         java.args(["-Xms128m", if self.setup.nodes > 1 { "-Xmx384m" } else { "-Xmx512m" }]);

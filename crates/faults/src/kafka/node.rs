@@ -77,6 +77,10 @@ impl Node {
         self.lock().as_mut().is_some_and(Process::is_running)
     }
 
+    pub(super) fn process_id(&self) -> Option<u32> {
+        self.lock().as_mut().and_then(|process| process.is_running().then(|| process.id()))
+    }
+
     pub(super) fn kill(&self) {
         if let Some(process) = self.lock().as_mut() {
             process.kill();

@@ -1,4 +1,4 @@
-//! Calls the greeter by its name: `cargo run --bin greeter-client`, or with `-- Mary`.
+//! Calls the greeter by its name: `cargo run -p greeter --bin greeter-client`, or with `-- Mary`.
 #![expect(clippy::print_stdout, reason = "the greeting is the output")]
 
 use greeter::{GreeterClient, Request};

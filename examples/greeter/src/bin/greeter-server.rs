@@ -1,4 +1,4 @@
-//! Greets whoever calls: `cargo run --bin greeter-server`, or with `-- --server_address :8088`.
+//! Greets whoever calls: `cargo run -p greeter --bin greeter-server`, or with `-- --server_address :8088`.
 
 use greeter::{Greeter, GreeterServer, Request, Response};
 use micro::prelude::*;

@@ -1,4 +1,5 @@
-//! Publishes to topic1 and topic2 each second: `cargo run --bin pubsub-publisher`, or faster with `-- --every 200`.
+//! Publishes to topic1 and topic2 each second: `cargo run -p pubsub --bin pubsub-publisher`, or faster with
+//! `-- --every 200`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,16 +8,16 @@ use micro::broker::{Broker, Message, Topic};
 use micro::prelude::*;
 use tracing::{error, info};
 
-async fn publish(broker: Arc<dyn Broker>, topic: Topic, every: Duration) {
+async fn publish(broker: Arc<dyn Broker>, name: &str, topic: Topic, every: Duration) {
     let mut tick = tokio::time::interval(every);
     loop {
         tick.tick().await;
         let id = uuid::Uuid::new_v4().to_string();
-        let body = format!("Messaging you all day on {topic}");
+        let body = format!("Messaging you all day on {name}");
         let message = Message::new(body.clone()).header("id", id.clone());
         // The receipt is there when the message is on disk.
         match broker.publish(&topic, vec![message]).first().await {
-            Ok(_) => info!("Broker Publish topic:{topic} msg: map[id:{id}] {body}"),
+            Ok(_) => info!("Broker Publish topic:{name} msg: map[id:{id}] {body}"),
             Err(error) => error!("Broker Publish error: {error}"),
         }
     }
@@ -25,12 +26,14 @@ async fn publish(broker: Arc<dyn Broker>, topic: Topic, every: Duration) {
 #[tokio::main]
 async fn main() -> Result<()> {
     let every = Flag::new("every", "Milliseconds between two messages").default("1000");
-    let mut service = Service::builder("hellopublisher").flag(every).build()?;
+    let run = Flag::new("run", "Added to the names of topics, so that runs on one server do not meet");
+    let mut service = Service::builder("hellopublisher").flag(every).flag(run).build()?;
     let every = Duration::from_millis(service.flag_as("every")?.unwrap_or(1000));
-    for topic in ["topic1", "topic2"] {
+    for name in ["topic1", "topic2"] {
+        let topic = service.flag("run").map_or_else(|| name.to_owned(), |run| format!("{name}.{run}"));
         let (broker, topic) = (service.broker(), Topic::new(topic)?);
         service.after_start(move || async move {
-            tokio::spawn(publish(broker, topic, every));
+            tokio::spawn(publish(broker, name, topic, every));
             Ok(())
         });
     }

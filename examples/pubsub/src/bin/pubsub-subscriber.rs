@@ -1,9 +1,14 @@
 //! Hears topic1 as everybody does, and shares topic2 with the other members of its queue. Start it twice:
-//! `cargo run --bin pubsub-subscriber`.
+//! `cargo run -p pubsub --bin pubsub-subscriber`.
+
+use std::time::Duration;
 
 use micro::broker::Message;
 use micro::prelude::*;
 use tracing::info;
+
+/// On Kafka it takes this long until the share of a killed member is given to another; it is the least there.
+const LEASE: Duration = Duration::from_secs(6);
 
 async fn handle(_ctx: Context, message: Message) -> Result<()> {
     let id = message.headers.get_str("id").unwrap_or("none");
@@ -13,10 +18,13 @@ async fn handle(_ctx: Context, message: Message) -> Result<()> {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let mut service = Service::new("hellosubscriber")?;
+    let run = Flag::new("run", "Added to the names of topics and queues, so that runs on one server do not meet");
+    let mut service = Service::builder("hellosubscriber").flag(run).build()?;
+    let run = service.flag("run").map(|run| format!(".{run}")).unwrap_or_default();
+    let (topic1, topic2) = (format!("topic1{run}"), format!("topic2{run}"));
     // Publish and subscribe: each message to every subscriber.
-    service.subscribe(raw_subscriber("topic1", handle));
+    service.subscribe(raw_subscriber(topic1, handle));
     // Point to point: each message to one member of the queue.
-    service.subscribe(raw_subscriber("topic2", handle).queue("topic2"));
+    service.subscribe(raw_subscriber(&topic2, handle).queue(&topic2).lease(LEASE));
     service.run().await
 }
