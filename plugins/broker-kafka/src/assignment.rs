@@ -82,7 +82,10 @@ fn take_over(member: &Arc<Member>, consumer: &Arc<Consumer>, beginnings: Vec<Beg
         let arrived = Arc::clone(&member.arrived);
         queue.set_nonempty_callback(move || arrived.notify_one());
         let window = Window::new(beginning.offset, beginning.checkpoint);
-        let mut share = Share::new(beginning.source, beginning.partition, queue, window);
+        let Some(messages) = native::Partition::of(consumer, topic, beginning.partition) else {
+            return Err(Error::new(Kind::Internal, "a partition has no queue of its own"));
+        };
+        let mut share = Share::new(beginning.source, beginning.partition, queue, messages, window);
         share.dirty = beginning.keep;
         shares.push(share);
     }

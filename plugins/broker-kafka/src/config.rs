@@ -237,9 +237,12 @@ impl Settings {
             ("max.poll.interval.ms", session.as_millis().max(300_000).to_string()),
             ("topic.metadata.refresh.interval.ms", "10000".to_owned()),
             // What is read ahead, beside what is in flight.
-            ("queued.max.messages.kbytes", "32768".to_owned()),
-            ("queued.min.messages", "50000".to_owned()),
-            ("fetch.queue.backoff.ms", "20".to_owned()),
+            ("queued.max.messages.kbytes", "4096".to_owned()),
+            ("queued.min.messages", "12500".to_owned()),
+            ("fetch.queue.backoff.ms", "5".to_owned()),
+            // A fetch asks for all partitions that have room. If those are the empty ones, it waits so long, and the full
+            // ones run dry meanwhile.
+            ("fetch.wait.max.ms", "20".to_owned()),
             ("fetch.error.backoff.ms", "100".to_owned()),
             ("statistics.interval.ms", "5000".to_owned()),
         ];

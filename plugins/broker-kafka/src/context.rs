@@ -16,7 +16,8 @@ use rdkafka::producer::{DeliveryResult, ProducerContext};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
 
-use crate::publisher::{Flow, Sent};
+use crate::publisher::Flow;
+use crate::sent::Sent;
 use crate::topics::Topics;
 
 /// The same trouble is told aloud once in this time.
@@ -159,9 +160,9 @@ impl Deliveries {
 }
 
 impl ProducerContext for Deliveries {
-    type DeliveryOpaque = Box<Sent>;
+    type DeliveryOpaque = Sent;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, sent: Box<Sent>) {
+    fn delivery(&self, result: &DeliveryResult<'_>, sent: Sent) {
         sent.delivered(result, &self.flow, &self.topics);
     }
 }

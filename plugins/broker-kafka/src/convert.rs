@@ -3,10 +3,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::{BufMut, Bytes, BytesMut};
 use micro_core::broker::Message;
 use micro_core::{Error, Headers, Kind, Result};
-use rdkafka::message::{BorrowedMessage, Header, Message as _, OwnedHeaders};
+use rdkafka::message::{Header, OwnedHeaders};
 
 use crate::config::Dialect;
-use crate::{envelope, native};
+use crate::envelope;
+use crate::native::Received;
 
 /// As much is copied into one piece of memory; what is larger has one of its own. A delivery that is kept keeps its piece.
 const CHUNK: usize = 64 << 10;
@@ -33,22 +34,25 @@ pub(crate) struct Record {
 
 impl Arena {
     /// Copies a message of the library.
-    pub(crate) fn copy(&mut self, message: &BorrowedMessage<'_>) -> Record {
+    pub(crate) fn copy(&mut self, message: &Received) -> Record {
         let key = message.key();
         let body = message.payload().unwrap_or_default();
-        let headers = || native::headers(message);
-        let sizes: usize = headers().map(|(name, value)| 8 + name.len() + value.len()).sum();
-        let size = sizes + key.map_or(0, <[u8]>::len) + body.len();
-        if self.0.capacity() < size {
-            self.0 = BytesMut::with_capacity(CHUNK.max(size));
-        }
-        let mut count = 0;
-        for (name, value) in headers() {
+        let rest = key.map_or(0, <[u8]>::len) + body.len();
+        let (mut count, mut sizes) = (0, 0);
+        for (name, value) in message.headers() {
             count += 1;
-            self.0.put_u32_ne(length(name));
-            self.0.put_u32_ne(length(value));
-            self.0.put_slice(name);
-            self.0.put_slice(value);
+            sizes += 8 + name.len() + value.len();
+        }
+        if self.0.capacity() < sizes + rest {
+            self.0 = BytesMut::with_capacity(CHUNK.max(sizes + rest));
+        }
+        if count > 0 {
+            for (name, value) in message.headers() {
+                self.0.put_u32_ne(length(name));
+                self.0.put_u32_ne(length(value));
+                self.0.put_slice(name);
+                self.0.put_slice(value);
+            }
         }
         self.0.put_slice(key.unwrap_or_default());
         self.0.put_slice(body);
@@ -57,7 +61,7 @@ impl Arena {
             headers: count,
             key: key.map(length),
             body: length(body),
-            time: message.timestamp().to_millis().unwrap_or(-1),
+            time: message.time(),
         }
     }
 }
@@ -69,8 +73,8 @@ fn length(bytes: &[u8]) -> u32 {
 
 impl Record {
     /// Cuts the message out; what it holds shares the received memory.
-    pub(crate) fn message(&self, dialect: Dialect) -> Message {
-        let mut rest = self.bytes.clone();
+    pub(crate) fn message(self, dialect: Dialect) -> Message {
+        let mut rest = self.bytes;
         let body = rest.split_off(rest.len() - self.body as usize);
         let key = self.key.map(|length| rest.split_off(rest.len() - length as usize));
         let opened = match dialect {
@@ -79,28 +83,12 @@ impl Record {
         };
         let (headers, body) = match opened {
             Some(opened) => opened,
-            None => (self.cut_headers(rest), body),
+            None => (cut_headers(self.headers, &rest), body),
         };
         let mut message = Message::new(body);
         message.headers = headers;
         message.key = key;
         message
-    }
-
-    fn cut_headers(&self, mut bytes: Bytes) -> Headers {
-        let mut headers = Headers::with_capacity(self.headers as usize);
-        for _ in 0..self.headers {
-            let number =
-                |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]) as usize;
-            let (name, value) = (number(0), number(4));
-            let name_bytes = &bytes[8..8 + name];
-            let shared = STATIC_NAMES.iter().find(|known| known.as_bytes() == name_bytes);
-            let name_bytes =
-                shared.map_or_else(|| bytes.slice(8..8 + name), |known| Bytes::from_static(known.as_bytes()));
-            headers.append(name_bytes, bytes.slice(8 + name..8 + name + value));
-            bytes = bytes.split_off(8 + name + value);
-        }
-        headers
     }
 
     #[cfg(test)]
@@ -112,6 +100,21 @@ impl Record {
     pub(crate) fn published(&self) -> Option<SystemTime> {
         u64::try_from(self.time).ok().map(|time| UNIX_EPOCH + Duration::from_millis(time))
     }
+}
+
+fn cut_headers(count: u32, bytes: &Bytes) -> Headers {
+    let mut headers = Headers::with_capacity(count as usize);
+    let mut at = 0;
+    for _ in 0..count {
+        let number = |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]) as usize;
+        let name = at + 8..at + 8 + number(at);
+        let value = name.end..name.end + number(at + 4);
+        at = value.end;
+        let shared = STATIC_NAMES.iter().find(|known| *known.as_bytes() == bytes[name.clone()]);
+        let name = shared.map_or_else(|| bytes.slice(name), |known| Bytes::from_static(known.as_bytes()));
+        headers.append(name, bytes.slice(value));
+    }
+    headers
 }
 
 /// What a message becomes on its way out.

@@ -45,6 +45,7 @@ mod old_subscription;
 mod poller;
 mod publisher;
 mod seek;
+mod sent;
 mod settle;
 mod share;
 mod slots;

@@ -2,13 +2,12 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use micro_core::broker::{Delivery, DeliveryParts, Queue, Settler, Start, SubscribeOptions, Topic};
+use micro_core::broker::{Delivery, DeliveryParts, Message, Position, Queue, Settler, Start, SubscribeOptions, Topic};
 use micro_core::{Error, Result};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
@@ -204,46 +203,59 @@ impl Member {
 
     /// Takes from one partition until `room` is full; says whether there may be more.
     fn take_turn(self: &Arc<Self>, state: &mut State, number: u64, room: usize, taken: &mut Vec<Delivery>) -> bool {
-        while taken.len() < room {
-            let State { shares, arena, starved, .. } = state;
-            let Some(share) = shares.get_mut(&number).filter(|share| share.is_open(self.ordered)) else { return false };
-            if share.window.len() >= self.window {
-                *starved = true;
-                if let Some(first) = share.window.first_waiting() {
-                    self.take_detour(state, Place { share: number, number: first });
-                }
-                return false;
+        let State { shares, starved, .. } = state;
+        let Some(share) = shares.get_mut(&number).filter(|share| share.is_open(self.ordered)) else { return false };
+        if share.window.len() >= self.window {
+            *starved = true;
+            if let Some(first) = share.window.first_waiting() {
+                self.take_detour(state, Place { share: number, number: first });
             }
-            match share.queue.poll(Duration::ZERO) {
-                None => return false,
-                Some(Err(error)) => self.trouble(state, number, &error),
-                Some(Ok(message)) => {
-                    let offset = message.offset();
-                    if !share.window.is_new(offset) {
-                        share.dirty |= self.queue.is_some();
-                        continue;
-                    }
-                    let record = arena.copy(&message);
-                    drop(message);
-                    let entry = share.window.take_in(offset, record.clone());
-                    let place = Place { share: number, number: entry };
-                    let pause = match share.source {
-                        Source::Main => Duration::ZERO,
-                        Source::Retry => self.arrive(share, entry, &record),
-                    };
-                    if pause.is_zero() {
-                        taken.extend(self.hand_out(state, place));
-                    } else {
-                        state.timers.push(Reverse((later(pause), number, entry)));
-                    }
+            return false;
+        }
+        let want = TURN.min(room - taken.len()).min(self.window - share.window.len());
+        let mut came = native::Taken::new(want);
+        share.messages.take(&mut came);
+        let mut count = 0;
+        for message in &mut came {
+            count += 1;
+            let message = match message {
+                Ok(message) => message,
+                Err(error) => {
+                    self.trouble(state, number, &error);
+                    continue;
                 }
+            };
+            let State { shares, arena, .. } = state;
+            let Some(share) = shares.get_mut(&number) else { return false };
+            let offset = message.offset();
+            if !share.window.is_new(offset) {
+                share.dirty |= self.queue.is_some();
+                continue;
+            }
+            let record = arena.copy(&message);
+            drop(message);
+            if share.source == Source::Main {
+                let (entry, attempts) = share.window.take_out(offset, record.clone());
+                let (position, published) = (share.position(offset), record.published());
+                let message = record.message(self.publisher.dialect());
+                let place = Place { share: number, number: entry };
+                taken.push(self.deliver(state, place, message, attempts, position, published));
+                continue;
+            }
+            let entry = share.window.take_in(offset, record.clone());
+            let place = Place { share: number, number: entry };
+            let pause = self.arrive(share, entry, record);
+            if pause.is_zero() {
+                taken.extend(self.hand_out(state, place));
+            } else {
+                state.timers.push(Reverse((later(pause), number, entry)));
             }
         }
-        true
+        count == want
     }
 
     /// Takes over what a message brings from its way round, and returns how long it must wait.
-    fn arrive(&self, share: &mut Share, entry: u64, record: &Record) -> Duration {
+    fn arrive(&self, share: &mut Share, entry: u64, record: Record) -> Duration {
         let detour = Detour::read(&mut record.message(self.publisher.dialect()));
         match detour {
             Some(detour) => {
@@ -257,6 +269,7 @@ impl Member {
     fn hand_out(self: &Arc<Self>, state: &mut State, place: Place) -> Option<Delivery> {
         let share = state.shares.get_mut(&place.share)?;
         let (offset, attempts, record) = share.window.hand_out(place.number)?;
+        let published = record.published();
         let mut message = record.message(self.publisher.dialect());
         let detour = match share.source {
             Source::Main => None,
@@ -264,8 +277,20 @@ impl Member {
         };
         let (position, published) = match detour {
             Some(detour) => (detour.origin, detour.published),
-            None => (share.position(offset), record.published()),
+            None => (share.position(offset), published),
         };
+        Some(self.deliver(state, place, message, attempts, position, published))
+    }
+
+    fn deliver(
+        self: &Arc<Self>,
+        state: &mut State,
+        place: Place,
+        message: Message,
+        attempts: u32,
+        position: Position,
+        published: Option<SystemTime>,
+    ) -> Delivery {
         let id = match message.headers.get_bytes("Micro-Id") {
             Some(id) => id.clone(),
             None => Bytes::from(position.to_string()),
@@ -277,7 +302,7 @@ impl Member {
         parts.attempts = attempts;
         parts.published = published;
         parts.position = Some(position);
-        Some(Delivery::from_parts(parts))
+        Delivery::from_parts(parts)
     }
 
     /// Notes what went wrong with one partition.

@@ -9,19 +9,22 @@
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::marker::PhantomData;
 use std::ptr;
+use std::ptr::NonNull;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::bindings::{
     rd_kafka_AdminOptions_destroy, rd_kafka_AdminOptions_new, rd_kafka_AdminOptions_set_request_timeout,
     rd_kafka_CreateTopics, rd_kafka_CreateTopics_result_topics, rd_kafka_NewTopic_destroy, rd_kafka_NewTopic_new,
-    rd_kafka_NewTopic_set_config, rd_kafka_admin_op_t, rd_kafka_commit_queue, rd_kafka_event_CreateTopics_result,
-    rd_kafka_event_destroy, rd_kafka_event_error, rd_kafka_header_get_all, rd_kafka_headers_t,
-    rd_kafka_message_headers, rd_kafka_queue_destroy, rd_kafka_queue_get_consumer, rd_kafka_queue_new,
-    rd_kafka_queue_poll, rd_kafka_resp_err_t, rd_kafka_topic_result_error,
+    rd_kafka_NewTopic_set_config, rd_kafka_admin_op_t, rd_kafka_commit_queue, rd_kafka_consume_batch_queue,
+    rd_kafka_event_CreateTopics_result, rd_kafka_event_destroy, rd_kafka_event_error, rd_kafka_header_get_all,
+    rd_kafka_headers_t, rd_kafka_message_destroy, rd_kafka_message_headers, rd_kafka_message_t,
+    rd_kafka_message_timestamp, rd_kafka_queue_destroy, rd_kafka_queue_get_consumer, rd_kafka_queue_get_partition,
+    rd_kafka_queue_new, rd_kafka_queue_poll, rd_kafka_queue_t, rd_kafka_resp_err_t, rd_kafka_timestamp_type_t,
+    rd_kafka_topic_result_error,
 };
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use crate::context::Consumer;
@@ -122,13 +125,137 @@ pub(crate) struct Headers<'a> {
     message: PhantomData<&'a ()>,
 }
 
-/// Returns the headers of a message in order; none where it has none.
-pub(crate) fn headers<'a>(message: &'a BorrowedMessage<'_>) -> Headers<'a> {
-    let mut native = ptr::null_mut();
-    // SAFETY: the pointer of a borrowed message is valid as long as the borrow; the headers belong to the message.
-    let code = unsafe { rd_kafka_message_headers(message.ptr(), &mut native) };
-    let none = code != rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
-    Headers { native: if none { ptr::null() } else { native }, next: 0, message: PhantomData }
+/// A queue of one partition, that gives many messages at once.
+///
+/// The binding's own takes an event and two looks at the clock for each.
+pub(crate) struct Partition {
+    queue: NonNull<rd_kafka_queue_t>,
+    /// What is taken belongs to it.
+    _consumer: Arc<Consumer>,
+}
+
+// SAFETY: the library's queues may be used by all threads.
+unsafe impl Send for Partition {}
+// SAFETY: as above.
+unsafe impl Sync for Partition {}
+
+impl Partition {
+    /// Finds the queue of a partition that was split off.
+    pub(crate) fn of(consumer: &Arc<Consumer>, topic: &str, partition: i32) -> Option<Self> {
+        let topic = CString::new(topic).ok()?;
+        // SAFETY: the client is borrowed, the name ends with a NUL; the reference is given back when this is dropped.
+        let queue = unsafe { rd_kafka_queue_get_partition(consumer.client().native_ptr(), topic.as_ptr(), partition) };
+        Some(Self { queue: NonNull::new(queue)?, _consumer: Arc::clone(consumer) })
+    }
+
+    /// Takes what is there, as much as there is place for in `taken`, without waiting.
+    pub(crate) fn take(&self, taken: &mut Taken) {
+        debug_assert!(taken.next == taken.end, "what was taken before is used up");
+        let room = taken.messages.len().min(taken.room);
+        // SAFETY: the queue lives as long as this; the array has place for as many as are asked for.
+        let count = unsafe { rd_kafka_consume_batch_queue(self.queue.as_ptr(), 0, taken.messages.as_mut_ptr(), room) };
+        (taken.next, taken.end) = (0, usize::try_from(count).unwrap_or(0));
+    }
+}
+
+impl Drop for Partition {
+    fn drop(&mut self) {
+        // SAFETY: the reference is ours, and is given back once.
+        unsafe { rd_kafka_queue_destroy(self.queue.as_ptr()) }
+    }
+}
+
+/// How many are taken at once, at most.
+pub(crate) const TAKEN: usize = 64;
+
+/// Messages that were taken and not looked at.
+pub(crate) struct Taken {
+    messages: [*mut rd_kafka_message_t; TAKEN],
+    next: usize,
+    end: usize,
+    room: usize,
+}
+
+impl Taken {
+    /// Has place for so many.
+    pub(crate) fn new(room: usize) -> Self {
+        Self { messages: [ptr::null_mut(); TAKEN], next: 0, end: 0, room }
+    }
+}
+
+impl Iterator for Taken {
+    type Item = Result<Received, KafkaError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.next == self.end {
+            return None;
+        }
+        let message = Received(NonNull::new(self.messages[self.next])?);
+        self.next += 1;
+        match message.get().err {
+            rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => Some(Ok(message)),
+            rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF => {
+                Some(Err(KafkaError::PartitionEOF(message.get().partition)))
+            }
+            code => Some(Err(KafkaError::MessageConsumption(code.into()))),
+        }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.for_each(drop);
+    }
+}
+
+/// A message of the library.
+pub(crate) struct Received(NonNull<rd_kafka_message_t>);
+
+impl Received {
+    fn get(&self) -> &rd_kafka_message_t {
+        // SAFETY: it is ours until it is dropped.
+        unsafe { self.0.as_ref() }
+    }
+
+    pub(crate) fn offset(&self) -> i64 {
+        self.get().offset
+    }
+
+    pub(crate) fn key(&self) -> Option<&[u8]> {
+        let message = self.get();
+        // SAFETY: the library's own pointer and length, in the message.
+        (!message.key.is_null()).then(|| unsafe { std::slice::from_raw_parts(message.key.cast(), message.key_len) })
+    }
+
+    pub(crate) fn payload(&self) -> Option<&[u8]> {
+        let message = self.get();
+        // SAFETY: as above.
+        (!message.payload.is_null()).then(|| unsafe { std::slice::from_raw_parts(message.payload.cast(), message.len) })
+    }
+
+    /// Milliseconds since 1970; -1 if it has no time.
+    pub(crate) fn time(&self) -> i64 {
+        let mut kind = rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        // SAFETY: the message is ours.
+        let time = unsafe { rd_kafka_message_timestamp(self.0.as_ptr(), &mut kind) };
+        if kind == rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE { -1 } else { time }
+    }
+
+    /// The headers in order; none where it has none.
+    pub(crate) fn headers(&self) -> Headers<'_> {
+        let mut native = ptr::null_mut();
+        // SAFETY: the message is ours as long as the borrow; the headers belong to it.
+        let code = unsafe { rd_kafka_message_headers(self.0.as_ptr(), &mut native) };
+        let none = code != rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+        Headers { native: if none { ptr::null() } else { native }, next: 0, message: PhantomData }
+    }
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        // SAFETY: it is ours, and given back once.
+        unsafe { rd_kafka_message_destroy(self.0.as_ptr()) }
+    }
 }
 
 impl<'a> Iterator for Headers<'a> {

@@ -284,7 +284,7 @@ impl Poller {
         for order in orders {
             // Nobody may wait for the answer any more.
             match order {
-                Order::Leave(answer) => _ = answer.send(named.as_ref().map(|()| ()).map_err(Error::duplicate)),
+                Order::Leave(answer) => _ = answer.send(named.as_ref().copied().map_err(Error::duplicate)),
                 Order::Seek(_, answer) => _ = answer.send(Err(crate::error::closed())),
                 Order::LookForRetryTopic => {}
             }

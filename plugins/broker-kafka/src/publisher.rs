@@ -1,32 +1,39 @@
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use micro_core::broker::{Capability, Message, Outcomes, Position, Promise, Receipt, Receipts, Topic};
+use micro_core::broker::{Capability, Message, Outcomes, Receipts, Topic};
 use micro_core::{Error, Kind, Result};
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::message::Message as _;
-use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 use tokio::sync::Notify;
 
 use crate::config::{Dialect, Settings};
 use crate::context::{Deliveries, Watch};
 use crate::convert;
 use crate::error::{closed, convert, of_code};
+use crate::sent::{Batch, Sent};
 use crate::topics::{Parked, State, Topics};
 
 /// From how many messages, or bytes, on their way `ready` waits, and from how many on they are refused.
 const READY: (usize, usize) = (65_536, 64 << 20);
 const REFUSE: (usize, usize) = (262_144, 256 << 20);
 
+/// One message in the number that counts messages and bytes; bytes have 40 bits.
+const ONE: u64 = 1 << 40;
+
+fn split(load: u64) -> (usize, usize) {
+    ((load / ONE) as usize, (load % ONE) as usize)
+}
+
 /// How much is on its way to the servers.
 #[derive(Debug, Default)]
 pub(crate) struct Flow {
-    messages: AtomicUsize,
-    bytes: AtomicUsize,
+    /// Messages, and below them bytes: one number, so that a message costs one access.
+    load: AtomicU64,
     /// Messages that were refused, here or by the servers.
     refused: AtomicUsize,
     room: Notify,
@@ -34,24 +41,30 @@ pub(crate) struct Flow {
 
 impl Flow {
     fn add(&self, bytes: usize) {
-        self.messages.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.load.fetch_add(ONE | bytes as u64, Ordering::Relaxed);
     }
 
-    fn remove(&self, bytes: usize) {
-        let before = (self.messages.fetch_sub(1, Ordering::AcqRel), self.bytes.fetch_sub(bytes, Ordering::AcqRel));
+    /// Notes a message that is not on its way any more.
+    pub(crate) fn remove(&self, bytes: usize) {
+        let before = split(self.load.fetch_sub(ONE | bytes as u64, Ordering::AcqRel));
         let crossed = |before: usize, by: usize, line: usize| before >= line && before - by < line;
         if before.0 == 1 || crossed(before.0, 1, READY.0) || crossed(before.1, bytes, READY.1) {
             self.room.notify_waiters();
         }
     }
 
+    /// Counts a message that was refused, here or by the servers.
+    pub(crate) fn refuse(&self) {
+        self.refused.fetch_add(1, Ordering::AcqRel);
+    }
+
     fn is_over(&self, limit: (usize, usize)) -> bool {
-        self.messages.load(Ordering::Acquire) >= limit.0 || self.bytes.load(Ordering::Acquire) >= limit.1
+        let (messages, bytes) = split(self.load.load(Ordering::Acquire));
+        messages >= limit.0 || bytes >= limit.1
     }
 
     fn is_empty(&self) -> bool {
-        self.messages.load(Ordering::Acquire) == 0
+        self.load.load(Ordering::Acquire) == 0
     }
 
     /// Waits until a condition holds; it is looked at whenever one of our lines is crossed.
@@ -64,54 +77,6 @@ impl Flow {
             }
             room.await;
         }
-    }
-}
-
-/// A record on its way: where its receipt goes.
-pub(crate) struct Sent {
-    batch: Arc<Batch>,
-    entry: usize,
-    bytes: usize,
-}
-
-/// Messages that were published in one call.
-pub(crate) struct Batch {
-    topic: Topic,
-    address: Arc<str>,
-    promise: Promise<Receipt>,
-}
-
-impl Sent {
-    /// Fills in the receipt. Called by the client's own thread.
-    pub(crate) fn delivered(self: Box<Self>, result: &DeliveryResult<'_>, flow: &Flow, topics: &Topics) {
-        let outcome = match result {
-            Ok(message) => Ok(receipt(message.partition(), message.offset())),
-            Err((error, _)) => {
-                if let Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) = error.rdkafka_error_code() {
-                    // Deleted meanwhile: the next message looks for it anew.
-                    topics.forget(&self.batch.topic);
-                }
-                Err(self.batch.error(convert("the message was not published", error)))
-            }
-        };
-        if outcome.is_err() {
-            flow.refused.fetch_add(1, Ordering::AcqRel);
-        }
-        flow.remove(self.bytes);
-        self.batch.promise.complete(self.entry, outcome);
-    }
-}
-
-fn receipt(partition: i32, offset: i64) -> Receipt {
-    match (u32::try_from(partition), u64::try_from(offset)) {
-        (Ok(partition), Ok(offset)) => Receipt::at(Position::Offset { partition, offset }),
-        _ => Receipt::default(),
-    }
-}
-
-impl Batch {
-    fn error(&self, error: Error) -> Error {
-        error.operation("broker.publish").with("topic", &self.topic).with("address", &self.address)
     }
 }
 
@@ -186,7 +151,7 @@ impl Publisher {
             Err(error) => return Receipts::failed(messages.len(), &error),
         };
         let (receipts, promise) = Outcomes::pending(messages.len());
-        let batch = Arc::new(Batch { topic: topic.clone(), address: Arc::clone(&self.address), promise });
+        let batch = Batch::new(topic.clone(), Arc::clone(&self.address), &messages, promise);
         // A plain read, unless the topic is new here.
         if self.topics.with_ready(topic, || self.send_all(&producer, &batch, &messages)) {
             return receipts;
@@ -214,7 +179,7 @@ impl Publisher {
             Err(error) => {
                 for Parked { batch, entry, bytes, .. } in self.topics.failed(&topic) {
                     self.flow.remove(bytes);
-                    self.refuse(&batch, entry, error.duplicate());
+                    batch.refuse(entry, error.duplicate(), &self.flow);
                 }
             }
         }
@@ -223,12 +188,12 @@ impl Publisher {
     fn send_all(&self, producer: &ThreadedProducer<Deliveries>, batch: &Arc<Batch>, messages: &[Message]) {
         for (entry, message) in messages.iter().enumerate() {
             if let Err(error) = self.check(message) {
-                self.refuse(batch, entry, error);
+                batch.refuse(entry, error, &self.flow);
                 continue;
             }
             let bytes = message.body.len();
             self.flow.add(bytes);
-            self.send(producer, message, Box::new(Sent { batch: Arc::clone(batch), entry, bytes }));
+            self.send(producer, batch.topic().as_str(), message, Sent::new(batch, entry));
         }
     }
 
@@ -241,15 +206,15 @@ impl Publisher {
                     self.flow.add(bytes);
                     parked.push(Parked { batch: Arc::clone(batch), entry, message, bytes });
                 }
-                Err(error) => self.refuse(batch, entry, error),
+                Err(error) => batch.refuse(entry, error, &self.flow),
             }
         }
         parked
     }
 
     fn send_parked(&self, producer: &ThreadedProducer<Deliveries>, parked: Vec<Parked>) {
-        for Parked { batch, entry, message, bytes } in parked {
-            self.send(producer, &message, Box::new(Sent { batch, entry, bytes }));
+        for Parked { batch, entry, message, .. } in parked {
+            self.send(producer, batch.topic().as_str(), &message, Sent::new(&batch, entry));
         }
     }
 
@@ -266,18 +231,17 @@ impl Publisher {
         Ok(())
     }
 
-    fn send(&self, producer: &ThreadedProducer<Deliveries>, message: &Message, sent: Box<Sent>) {
+    fn send(&self, producer: &ThreadedProducer<Deliveries>, topic: &str, message: &Message, sent: Sent) {
         let outgoing = match convert::outgoing(message, self.settings.dialect) {
             Ok(outgoing) => outgoing,
-            Err(error) => return self.refused(*sent, error),
+            Err(error) => return sent.refused(error, &self.flow),
         };
         let body: &[u8] = match &outgoing.body {
             Cow::Borrowed(body) => body,
             Cow::Owned(body) => body,
         };
-        let topic = sent.batch.topic.clone();
         let record = BaseRecord {
-            topic: topic.as_str(),
+            topic,
             partition: outgoing.partition,
             payload: Some(body),
             key: outgoing.key,
@@ -294,18 +258,8 @@ impl Publisher {
                 ),
                 _ => "the message was not published".to_owned(),
             };
-            self.refused(*record.delivery_opaque, convert(tried, &error));
+            record.delivery_opaque.refused(convert(tried, &error), &self.flow);
         }
-    }
-
-    fn refused(&self, sent: Sent, error: Error) {
-        self.flow.remove(sent.bytes);
-        self.refuse(&sent.batch, sent.entry, error);
-    }
-
-    fn refuse(&self, batch: &Batch, entry: usize, error: Error) {
-        self.flow.refused.fetch_add(1, Ordering::AcqRel);
-        batch.promise.complete(entry, Err(batch.error(error)));
     }
 
     /// Waits until all that was published is confirmed or refused, and returns how many were refused since last asked.

@@ -108,8 +108,8 @@ impl Member {
         }
         let (Some(this), Some(share)) = (self.itself(), state.shares.get(&place.share)) else { return };
         let Some((offset, attempts, record)) = share.window.waiting_record(place.number) else { return };
-        let mut message = record.message(self.publisher.dialect());
         let mut detour = Detour { due, attempts, origin: share.position(offset), published: record.published() };
+        let mut message = record.message(self.publisher.dialect());
         if share.source == Source::Retry
             && let Some(before) = Detour::read(&mut message)
         {

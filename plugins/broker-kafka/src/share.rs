@@ -5,6 +5,7 @@ use rdkafka::consumer::base_consumer::PartitionQueue;
 
 use crate::checkpoint::Checkpoint;
 use crate::context::Events;
+use crate::native::Partition;
 use crate::window::Window;
 
 /// Which topic a share is of.
@@ -20,7 +21,9 @@ pub(crate) enum Source {
 pub(crate) struct Share {
     pub(crate) source: Source,
     pub(crate) partition: i32,
-    pub(crate) queue: PartitionQueue<Events>,
+    /// Held for its callback.
+    _queue: PartitionQueue<Events>,
+    pub(crate) messages: Partition,
     pub(crate) window: Window,
     /// What is settled is not committed yet.
     pub(crate) dirty: bool,
@@ -35,11 +38,18 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    pub(crate) fn new(source: Source, partition: i32, queue: PartitionQueue<Events>, window: Window) -> Self {
+    pub(crate) fn new(
+        source: Source,
+        partition: i32,
+        queue: PartitionQueue<Events>,
+        messages: Partition,
+        window: Window,
+    ) -> Self {
         Self {
             source,
             partition,
-            queue,
+            _queue: queue,
+            messages,
             window,
             dirty: false,
             draining: None,
@@ -55,7 +65,7 @@ impl Share {
             && !self.moving
             && !self.out_of_range
             // In strict order what failed comes before what follows it.
-            && !(ordered && self.window.waiting() > 0)
+            && (!ordered || self.window.waiting() == 0)
     }
 
     pub(crate) fn position(&self, offset: i64) -> Position {

@@ -14,7 +14,7 @@ use crate::config::Settings;
 use crate::context::Deliveries;
 use crate::error::{convert, of_code};
 use crate::native;
-use crate::publisher::Batch;
+use crate::sent::Batch;
 
 /// How long the servers may take to answer what there is.
 pub(crate) const ASK: Duration = Duration::from_secs(10);

@@ -103,6 +103,15 @@ impl Window {
         self.first + self.entries.len() as u64 - 1
     }
 
+    /// Takes a new message in and hands it out at once; returns its number and its failures.
+    pub(crate) fn take_out(&mut self, offset: i64, record: Record) -> (u64, u32) {
+        self.next = Some(offset + 1);
+        let attempts = self.known.attempts(offset);
+        self.out += 1;
+        self.push(Entry { offset, attempts, state: State::Out(record) });
+        (self.first + self.entries.len() as u64 - 1, attempts)
+    }
+
     fn push(&mut self, entry: Entry) {
         self.entries.push_back(entry);
     }
@@ -138,7 +147,8 @@ impl Window {
         let entry = self.entry(number)?;
         let State::Waiting(record) = &entry.state else { return None };
         let (offset, attempts, record) = (entry.offset, entry.attempts, record.clone());
-        entry.state = State::Out(record.clone());
+        let State::Waiting(kept) = std::mem::replace(&mut entry.state, State::Settled) else { return None };
+        entry.state = State::Out(kept);
         self.waiting -= 1;
         self.out += 1;
         Some((offset, attempts, record))

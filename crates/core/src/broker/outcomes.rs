@@ -156,7 +156,9 @@ impl<T> Future for Outcomes<T> {
                     let mut slots = shared.lock();
                     if slots.missing == 0 {
                         let results = std::mem::take(&mut slots.results);
-                        return Poll::Ready(results.into_iter().flatten().collect());
+                        let mut all = Vec::with_capacity(results.len());
+                        all.extend(results.into_iter().flatten());
+                        return Poll::Ready(all);
                     }
                     match &mut slots.waker {
                         Some(waker) => waker.clone_from(context.waker()),

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{Options, Resolved, Target};
 
 /// How many messages go to the broker in one call.
-const CHUNK: usize = 512;
+const CHUNK: usize = 256;
 
 /// Many events on their way: await it for one result each, in order.
 ///

@@ -17,7 +17,6 @@ fn dead_port() -> u16 {
 async fn refused(address: &str) -> (Error, Duration) {
     let began = Instant::now();
     let error = within("answer", Kafka::at(address).unwrap().connect()).await.unwrap_err();
-    println!("{error}");
     (error, began.elapsed())
 }
 
@@ -113,7 +112,7 @@ async fn a_message_over_the_servers_limit_is_too_large_and_the_next_one_goes_on(
     // Here up to 4 MB are allowed; the topic takes less.
     let broker = broker_at(&address("&max_message_bytes=4000000&topic.max.message.bytes=100000")).await;
     let topic = topic("large");
-    let messages = vec![Message::new(vec![7; 200_000]), Message::new("small")];
+    let messages = [Message::new(vec![7; 200_000]), Message::new("small")];
     let results = within("receipts", broker.publish(&topic, messages[..1].to_vec())).await;
     let error = results.into_iter().next().unwrap().unwrap_err();
     assert_eq!(error.kind(), Kind::TooLarge, "{error}");
@@ -141,7 +140,6 @@ async fn a_queue_that_others_share_in_another_way_is_refused_by_name() {
     });
     let other = other.await.unwrap();
     let error = within("answer", broker.subscribe(&topic, member(&queue))).await.unwrap_err();
-    println!("{error}");
     assert_eq!(error.kind(), Kind::FailedPrecondition);
     assert!(error.to_string().contains(queue.as_str()) && error.to_string().contains("dialect=gomicro"), "{error}");
     drop(other);

@@ -106,7 +106,6 @@ async fn a_server_that_stands_still_costs_the_deadline_and_is_named_and_all_goes
     cluster.pause(1);
     let began = Instant::now();
     let error = within("receipt", broker.publish(&topic, texts("lost", 1)).first()).await.unwrap_err();
-    println!("{error}");
     assert_eq!(error.kind(), Kind::Timeout);
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     for word in ["timeout_ms", topic.as_str(), "127.0.0.1"] {
@@ -151,7 +150,6 @@ async fn one_server_of_three_dies_then_all_and_nothing_confirmed_is_lost() {
     confirmed.extend(more);
     assert_eq!(confirmed.len(), 3_000, "two of three go on");
     let error = within("receipt", strict.publish(&all_three, texts("m", 1)).first()).await.unwrap_err();
-    println!("{error}");
     assert!(matches!(error.kind(), Kind::Timeout | Kind::Unavailable), "{error}");
     assert!(error.to_string().contains("min.insync.replicas"), "{error}");
     within("disconnect", strict.disconnect()).await.unwrap();

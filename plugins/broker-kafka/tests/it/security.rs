@@ -26,7 +26,6 @@ async fn round(broker: &Kafka) {
 async fn refused(address: &str) -> Error {
     let began = Instant::now();
     let error = within("answer", Kafka::at(address).unwrap().connect()).await.unwrap_err();
-    println!("{error}");
     // What waiting does not mend is said at once, within the ten seconds of the limit.
     assert!(began.elapsed() < Duration::from_secs(8), "{error}: {:?}", began.elapsed());
     assert!(!error.to_string().contains("secret"), "{error}");
