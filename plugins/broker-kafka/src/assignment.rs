@@ -282,7 +282,7 @@ pub(crate) fn revoke(member: &Arc<Member>, consumer: &Arc<Consumer>, partitions:
     if lost {
         tracing::warn!(
             topic = %member.topic, queue = ?member.queue, partitions = partitions.len(),
-            "partitions went to other members because this one was silent for too long; what was in its hands comes again there"
+            "the group and this member did not hear of each other within the lease: its partitions were given up, and what was in its hands comes again"
         );
     }
     drop(gone);

@@ -52,7 +52,9 @@ pub(crate) type Members = Arc<Mutex<Vec<Weak<Member>>>>;
 /// | `transactional_id` | by chance | a fixed one fences a former run of the same program |
 /// | `kafka.<name>` | | any property of librdkafka, as `kafka.socket.timeout.ms=5000` |
 ///
-/// A queue is a consumer group of that name. [`SubscribeOptions::lease`] is its session time-out, from 6 seconds on.
+/// A queue is a consumer group of that name. [`SubscribeOptions::lease`] is its session time-out, from 6 seconds on: so long
+/// a killed member's share waits for another, and an outage that lasts longer makes every member give up its share, so
+/// that what was in its hands comes again.
 ///
 /// # Examples
 ///

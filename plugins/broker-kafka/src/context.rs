@@ -97,7 +97,8 @@ impl Watch {
     fn log(level: RDKafkaLogLevel, facility: &str, text: &str) {
         // What is an error comes by `error` too.
         match level {
-            RDKafkaLogLevel::Warning => tracing::warn!(facility, "librdkafka: {text}"),
+            // A server that has just started says so until it has loaded what it keeps.
+            RDKafkaLogLevel::Warning if facility != "GETPID" => tracing::warn!(facility, "librdkafka: {text}"),
             _ => tracing::debug!(facility, "librdkafka: {text}"),
         }
     }

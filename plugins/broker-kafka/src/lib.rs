@@ -21,6 +21,22 @@
 //! - **Transactions** ([`Transaction`](micro_core::broker::Transaction)) hold messages and offsets; every subscription
 //!   reads committed messages only.
 //!
+//! # Metrics
+//!
+//! `micro_kafka_lag{topic, queue, partition}`: messages that are published and not settled, told by the member that holds
+//! the partition. `micro_kafka_lost_total{topic}`: messages that retention removed before a queue read them.
+//!
+//! # Guarantees
+//!
+//! | | native | `dialect=gomicro` |
+//! |---|---|---|
+//! | a publish is confirmed | by all in-sync copies, once, in order | the same |
+//! | headers, key | native, any bytes as values | in the envelope: text, each name once; no key |
+//! | a queue begins | at the earliest | at the latest, as go-micro's plugin |
+//! | unsettled messages come again | yes, with their failure count | yes; a Go member commits past what failed |
+//! | order of a key across members | yes (`ordered`) | no: refused |
+//! | rebalance | cooperative: only what moves pauses | all partitions pause (`range`) |
+//!
 //! What it declares off: deliveries are not counted by the servers, a message cannot be delayed or expire by itself,
 //! duplicates are not found by an id, topics are not subscribed to by pattern. With `dialect=gomicro` there are no keys,
 //! so no order across members.

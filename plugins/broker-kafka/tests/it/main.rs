@@ -2,6 +2,7 @@
 
 mod detour;
 mod foreign;
+mod lag;
 mod mistakes;
 mod outage;
 mod own;

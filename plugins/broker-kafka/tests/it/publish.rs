@@ -135,3 +135,22 @@ async fn the_first_messages_for_a_new_topic_keep_their_order() {
     assert!(offsets.is_sorted() && offsets.len() == 150);
     broker.disconnect().await.unwrap();
 }
+
+#[tokio::test]
+async fn every_compression_is_undone_by_the_reader() {
+    let reader = broker().await;
+    let topic = topic("compressed");
+    let mut all = reader.subscribe(&topic, SubscribeOptions::new()).await.unwrap();
+    for compression in ["gzip", "snappy", "lz4", "zstd"] {
+        let publisher = broker_at(&address(&format!("&compression={compression}"))).await;
+        let body = compression.repeat(10_000);
+        let messages = vec![Message::new(body.clone()).key("k"); 20];
+        within("receipts", publisher.publish(&topic, messages).all()).await.unwrap();
+        for delivery in take(&mut *all, 20).await {
+            assert_eq!(text(&delivery), body);
+            delivery.ack().await.unwrap();
+        }
+        publisher.disconnect().await.unwrap();
+    }
+    reader.disconnect().await.unwrap();
+}
