@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use futures_util::future::BoxFuture;
 use micro_core::broker::{Broker, Capability, Delivery, Settle, Settlement, Settler, Token, Topic};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
@@ -9,7 +10,7 @@ use tokio::task::JoinSet;
 use super::answers::{Answers, Batch, Unconfirmed};
 use super::job::Job;
 use super::measure::Measure;
-use super::state::{Applied, Help, State};
+use super::state::{Applied, Help, Move, State};
 use super::{batches, worker};
 use crate::subscribe::{Settings, Work};
 
@@ -33,6 +34,10 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// A permit for each parked worker that shall wake up.
     pub(crate) wake: Semaphore,
+    /// Says that the resident shall wake up.
+    pub(crate) here: Notify,
+    /// The resident, until the pump takes it.
+    resident: Mutex<Option<BoxFuture<'static, ()>>>,
     /// Held by the worker that collects a batch.
     pub(crate) collecting: tokio::sync::Mutex<()>,
     /// Says that another waiting job is the earliest now.
@@ -43,10 +48,13 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new() -> Self {
+    /// Creates what is shared; with a `resident`, the first worker lives in the pump's task.
+    pub(crate) fn new(resident: bool) -> Self {
         Self {
-            state: Mutex::new(State::new()),
+            state: Mutex::new(State::new(resident)),
             wake: Semaphore::new(0),
+            here: Notify::new(),
+            resident: Mutex::default(),
             collecting: tokio::sync::Mutex::default(),
             changed: Notify::new(),
             closing: AtomicBool::new(false),
@@ -103,6 +111,13 @@ impl Member {
         match help {
             Help::Nobody => {}
             Help::Wake => self.shared.wake.add_permits(1),
+            Help::WakeResident => self.shared.here.notify_one(),
+            Help::SpawnResident => {
+                if let Work::Single(handler) = &self.work {
+                    let resident = worker::work(Arc::clone(self), 0, Arc::clone(handler));
+                    *lock(&self.shared.resident) = Some(Box::pin(resident));
+                }
+            }
             Help::Spawn(slot) => {
                 let member = Arc::clone(self);
                 let mut workers = lock(&self.shared.workers);
@@ -154,6 +169,27 @@ impl Member {
         }
     }
 
+    /// Sleeps until there is something to do, or the subscription is closed: the resident's rest.
+    pub(crate) async fn rest_here(&self) {
+        self.shared.here.notified().await;
+    }
+
+    /// Hands over the resident, once it is made.
+    pub(crate) fn resident(&self) -> Option<BoxFuture<'static, ()>> {
+        lock(&self.shared.resident).take()
+    }
+
+    /// Gives the resident a task of its own. One that sleeps is given back, unless it must go.
+    pub(crate) fn move_out(&self, resident: BoxFuture<'static, ()>, must: bool) -> Option<BoxFuture<'static, ()>> {
+        match self.lock().move_out(must) {
+            Move::Stay => return Some(resident),
+            Move::Out => {}
+            Move::WokenOut => self.shared.here.notify_one(),
+        }
+        lock(&self.shared.workers).spawn(resident);
+        None
+    }
+
     /// Says that what is here is still at work.
     pub(crate) fn extend(&self, settler: &Arc<dyn Settler>) {
         lock(&self.shared.unconfirmed).sweep(&self.endpoint);
@@ -170,6 +206,7 @@ impl Member {
         self.send(batches);
         self.release(jobs);
         self.shared.wake.close();
+        self.shared.here.notify_one();
         std::mem::take(&mut *lock(&self.shared.workers))
     }
 

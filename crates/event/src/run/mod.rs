@@ -29,7 +29,7 @@ use self::measure::Measure;
 use self::member::{Member, Shared};
 use self::pump::Pump;
 use crate::Events;
-use crate::subscribe::{Subscribed, Subscriber};
+use crate::subscribe::{Subscribed, Subscriber, Work};
 
 /// How long subscribing may take.
 const SUBSCRIBE: Duration = Duration::from_secs(30);
@@ -78,12 +78,12 @@ async fn start(events: &Events, subscriber: Subscriber) -> Result<Subscribed> {
         capability,
         identity,
         settings,
+        shared: Shared::new(matches!(work, Work::Single(_))),
         work,
-        shared: Shared::new(),
     });
     let (stop, stopped) = watch::channel(None);
     let (command, commands) = mpsc::channel(4);
-    let pump = Pump { member, subscription, options, stop: stopped, commands, settler: None };
+    let pump = Pump { member, subscription, options, stop: stopped, commands, settler: None, resident: None };
     Ok(Subscribed::new(topic, queue, stop, command, tokio::spawn(pump.run())))
 }
 

@@ -1,7 +1,9 @@
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
 use micro_core::broker::{Settler, Start, SubscribeOptions, Subscription};
 use micro_core::{Error, Kind, Result};
 use tokio::sync::{mpsc, watch};
@@ -12,6 +14,8 @@ use crate::subscribe::Command;
 
 /// So many deliveries are pulled at once, at most.
 const PULL: usize = 256;
+/// A turn of the worker in the pump's task that takes longer ends its living there: some handler keeps its thread.
+const TURN: Duration = Duration::from_millis(10);
 /// How long handlers may go on when nobody said so: the handle was dropped, or the broker disconnected.
 const UNASKED_DRAIN: Duration = Duration::from_secs(10);
 /// How long the broker may take to leave the queue.
@@ -27,6 +31,8 @@ pub(crate) struct Pump {
     pub(crate) stop: watch::Receiver<Option<Instant>>,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) settler: Option<Arc<dyn Settler>>,
+    /// A worker that lives in this task.
+    pub(crate) resident: Option<BoxFuture<'static, ()>>,
 }
 
 /// Why pulling ended.
@@ -59,6 +65,9 @@ impl Pump {
         let mut tick = interval_at(tokio::time::Instant::now() + period, period);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            if self.resident.is_none() {
+                self.resident = self.member.resident();
+            }
             let due = self.member.lock().due();
             tokio::select! {
                 biased;
@@ -67,6 +76,8 @@ impl Pump {
                 () = self.member.shared.changed.notified() => {}
                 () = at(due) => self.member.wake_due(),
                 _ = tick.tick() => self.extend(),
+                // What was pulled comes before what may be pulled.
+                () = too_long(&mut self.resident) => self.move_out(false),
                 pulled = self.subscription.next(PULL) => match pulled {
                     Ok(Some(deliveries)) => {
                         if let Some(first) = deliveries.first() {
@@ -80,6 +91,11 @@ impl Pump {
             }
             tokio::task::consume_budget().await;
         }
+    }
+
+    /// Gives the resident a task of its own.
+    fn move_out(&mut self, must: bool) {
+        self.resident = self.resident.take().and_then(|resident| self.member.move_out(resident, must));
     }
 
     fn extend(&self) {
@@ -99,6 +115,8 @@ impl Pump {
 
     /// Subscribes again after what a reconnect does not mend, as a topic that was deleted: until it succeeds.
     async fn subscribe_again(&mut self, mut error: Error) -> Option<End> {
+        // Nobody works in this task meanwhile.
+        self.move_out(true);
         let mut options = self.options.clone();
         // A queue goes on where it is; one that reads from a place must not read all of it again.
         options.start = options.queue.is_none().then_some(Start::Latest);
@@ -129,6 +147,9 @@ impl Pump {
     async fn drain(mut self, deadline: Instant) -> Result<()> {
         _ = timeout(LEAVE, self.subscription.stop()).await;
         let mut workers = self.member.close();
+        if let Some(resident) = self.resident.take().or_else(|| self.member.resident()) {
+            workers.spawn(resident);
+        }
         let period = (self.options.lease / 3).max(Duration::from_millis(1));
         loop {
             tokio::select! {
@@ -171,6 +192,22 @@ async fn stopped(stop: &mut watch::Receiver<Option<Instant>>) -> Instant {
         Ok(deadline) => deadline.unwrap_or_else(Instant::now),
         Err(_) => Instant::now() + UNASKED_DRAIN,
     }
+}
+
+/// Lets the resident work, until one turn of it takes too long for a task that has to pull.
+async fn too_long(resident: &mut Option<BoxFuture<'static, ()>>) {
+    poll_fn(|context| {
+        let Some(working) = resident else { return Poll::Pending };
+        let began = Instant::now();
+        let turn = working.as_mut().poll(context);
+        if turn.is_ready() {
+            // It ends when the subscription does.
+            *resident = None;
+            return Poll::Pending;
+        }
+        if began.elapsed() > TURN { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }
 
 async fn at(due: Option<Instant>) {

@@ -9,6 +9,10 @@ use super::lanes::{Keyed, Lanes};
 
 /// A handler that keeps its thread longer than this is worth a second worker.
 const HEAVY: Duration = Duration::from_micros(20);
+/// So many of them in a row are needed.
+const HEAVY_RUN: u32 = 2;
+/// The place of the worker in the pump's task.
+const RESIDENT: usize = 0;
 /// Workers that took nothing for so long, though there is work, are stuck.
 const STUCK: Duration = Duration::from_micros(200);
 
@@ -25,7 +29,10 @@ pub(crate) struct State {
     pub(crate) parked: usize,
     /// Workers that neither sleep nor wait for their handler.
     pub(crate) active: usize,
-    heavy: bool,
+    /// Whether the first worker lives in the pump's task, where it is woken without another thread.
+    resident: Resident,
+    /// Handlers in a row that kept their thread.
+    heavy: u32,
     last_take: Instant,
     pub(crate) closed: bool,
 }
@@ -37,6 +44,18 @@ struct Slot {
     suspended: bool,
 }
 
+/// The worker in the pump's task: what was pulled is handled on the thread that pulled it, and its memory goes back where
+/// it came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Resident {
+    /// There is none: all workers have tasks of their own.
+    None,
+    /// The first worker will be it.
+    Wanted,
+    Active,
+    Parked,
+}
+
 /// Who shall be woken.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Help {
@@ -45,6 +64,19 @@ pub(crate) enum Help {
     Wake,
     /// A new one, at this place, and counted as active from now on.
     Spawn(usize),
+    /// The one in the pump's task, that sleeps.
+    WakeResident,
+    /// The one in the pump's task, new, at the first place.
+    SpawnResident,
+}
+
+/// Where the resident is to live from now on.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Move {
+    Stay,
+    Out,
+    /// It sleeps, and shall be woken.
+    WokenOut,
 }
 
 /// What follows from answers.
@@ -57,7 +89,7 @@ pub(crate) struct Applied {
 }
 
 impl State {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(resident: bool) -> Self {
         Self {
             lanes: Lanes::new(),
             waiting: BinaryHeap::new(),
@@ -65,8 +97,9 @@ impl State {
             answers: Answers::default(),
             parked: 0,
             active: 0,
+            resident: if resident { Resident::Wanted } else { Resident::None },
             // Until it is known better: the first messages spread over several workers.
-            heavy: true,
+            heavy: HEAVY_RUN,
             last_take: Instant::now(),
             closed: false,
         }
@@ -77,7 +110,9 @@ impl State {
         for delivery in deliveries {
             self.lanes.push(Job { delivery, verdict: None });
         }
-        let stuck = now.saturating_duration_since(self.last_take) > STUCK;
+        // The resident goes on as soon as the pump, which calls this, lets it.
+        let next = self.resident == Resident::Active && !self.slots[RESIDENT].suspended;
+        let stuck = !next && now.saturating_duration_since(self.last_take) > STUCK;
         if self.active == 0 || stuck { self.help(concurrency) } else { Help::Nobody }
     }
 
@@ -85,6 +120,11 @@ impl State {
     pub(crate) fn help(&mut self, concurrency: usize) -> Help {
         if !self.lanes.is_ready() || self.closed {
             return Help::Nobody;
+        }
+        if self.resident == Resident::Parked {
+            self.resident = Resident::Active;
+            self.active += 1;
+            return Help::WakeResident;
         }
         if self.parked > 0 {
             self.parked -= 1;
@@ -94,6 +134,10 @@ impl State {
         if self.slots.len() < concurrency {
             self.slots.push(Slot { tokens: Vec::new(), since: Instant::now(), suspended: false });
             self.active += 1;
+            if self.resident == Resident::Wanted {
+                self.resident = Resident::Active;
+                return Help::SpawnResident;
+            }
             return Help::Spawn(self.slots.len() - 1);
         }
         Help::Nobody
@@ -108,7 +152,8 @@ impl State {
             slot.suspended = false;
             self.active += 1;
         } else {
-            self.heavy = took > HEAVY;
+            // One alone may have lost its thread to somebody else for a moment.
+            self.heavy = if took > HEAVY { (self.heavy + 1).min(HEAVY_RUN) } else { 0 };
         }
         took
     }
@@ -208,7 +253,35 @@ impl State {
 
     /// Tells whether a second worker is worth waking while this one works.
     pub(crate) fn is_heavy(&self) -> bool {
-        self.heavy
+        self.heavy >= HEAVY_RUN
+    }
+
+    /// Notes that a worker sleeps; says whether it is the resident.
+    pub(crate) fn park(&mut self, slot: usize) -> bool {
+        self.active -= 1;
+        let resident = slot == RESIDENT && self.resident == Resident::Active;
+        if resident {
+            self.resident = Resident::Parked;
+        } else {
+            self.parked += 1;
+        }
+        resident
+    }
+
+    /// Notes that the resident moves to a task of its own. One that sleeps stays, unless it must go; then it is woken.
+    pub(crate) fn move_out(&mut self, must: bool) -> Move {
+        match self.resident {
+            Resident::Active => {
+                self.resident = Resident::None;
+                Move::Out
+            }
+            Resident::Parked if must => {
+                self.resident = Resident::None;
+                self.active += 1;
+                Move::WokenOut
+            }
+            _ => Move::Stay,
+        }
     }
 
     /// Returns when the next waiting job is due.

@@ -23,6 +23,7 @@ pub(crate) async fn work(member: Arc<Member>, slot: usize, handler: Arc<dyn Hand
         match member.next(slot, answer.take()) {
             Next::Job(job, now) => answer = Some(member.handle(slot, job, now, &*handler).await),
             Next::Rest => _ = member.rest().await,
+            Next::RestHere => member.rest_here().await,
             Next::Stop => return,
         }
         // A handler that never waits must not keep the thread for itself.
@@ -33,6 +34,8 @@ pub(crate) async fn work(member: Arc<Member>, slot: usize, handler: Arc<dyn Hand
 enum Next {
     Job(Job, Instant),
     Rest,
+    /// The same, in the pump's task.
+    RestHere,
     Stop,
 }
 
@@ -55,9 +58,8 @@ impl Member {
                 }
                 (Next::Job(job, now), state.answers.take_due(now))
             } else {
-                state.active -= 1;
-                state.parked += 1;
-                (Next::Rest, state.answers.take())
+                let rest = if state.park(slot) { Next::RestHere } else { Next::Rest };
+                (rest, state.answers.take())
             }
         };
         self.follow(applied, batches);
