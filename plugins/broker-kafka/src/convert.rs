@@ -91,9 +91,14 @@ impl Record {
         message
     }
 
+    /// How many bytes it keeps.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     #[cfg(test)]
-    pub(crate) fn empty() -> Self {
-        Self { bytes: Bytes::new(), headers: 0, key: None, body: 0, time: -1 }
+    pub(crate) fn of(length: usize) -> Self {
+        Self { bytes: vec![0; length].into(), headers: 0, key: None, body: length as u32, time: -1 }
     }
 
     /// When it was published.

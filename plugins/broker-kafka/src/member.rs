@@ -21,10 +21,13 @@ use crate::native;
 use crate::publisher::Publisher;
 use crate::share::{Share, Source};
 use crate::slots::{Place, Slots};
+use crate::window::Window;
 
 /// As many messages of a partition are taken in above its watermark, and always as many as may be in flight: what is out,
 /// what waits, and what was settled since.
 const WINDOW: usize = 8192;
+/// As many bytes of a partition are kept for what is out and what waits, but for one turn.
+const HELD: usize = 32 << 20;
 /// As many messages are taken from one partition before the next has its turn.
 const TURN: usize = 64;
 
@@ -40,7 +43,7 @@ pub(crate) struct Member {
     pub(crate) publisher: Arc<Publisher>,
     pub(crate) runtime: Handle,
     in_flight: usize,
-    pub(crate) window: usize,
+    window: usize,
     state: Mutex<State>,
     myself: Weak<Member>,
     pub(crate) arrived: Arc<Notify>,
@@ -205,7 +208,7 @@ impl Member {
     fn take_turn(self: &Arc<Self>, state: &mut State, number: u64, room: usize, taken: &mut Vec<Delivery>) -> bool {
         let State { shares, starved, .. } = state;
         let Some(share) = shares.get_mut(&number).filter(|share| share.is_open(self.ordered)) else { return false };
-        if share.window.len() >= self.window {
+        if self.is_full(&share.window) {
             *starved = true;
             if let Some(first) = share.window.first_waiting() {
                 self.take_detour(state, Place { share: number, number: first });
@@ -264,6 +267,11 @@ impl Member {
             }
             None => Duration::ZERO,
         }
+    }
+
+    /// Tells whether nothing more may be taken in above the watermark.
+    pub(crate) fn is_full(&self, window: &Window) -> bool {
+        window.len() >= self.window || window.held() >= HELD
     }
 
     fn hand_out(self: &Arc<Self>, state: &mut State, place: Place) -> Option<Delivery> {

@@ -73,7 +73,7 @@ impl Member {
             Settle::Retry(after) => {
                 share.window.take_back(place.number, answer.attempts);
                 share.dirty |= queued;
-                let long = after > SHORT || share.window.len() >= self.window;
+                let long = after > SHORT || self.is_full(&share.window);
                 if again && long && queued && !self.ordered {
                     self.take_detour_until(state, place, SystemTime::now() + after);
                 } else if again {

@@ -20,6 +20,8 @@ pub(crate) struct Window {
     known: Known,
     out: usize,
     waiting: usize,
+    /// Bytes of what is out or waits.
+    held: usize,
 }
 
 /// A message of a window.
@@ -52,7 +54,7 @@ impl Window {
     /// Begins where a committed offset, or a start, says.
     pub(crate) fn new(next: Option<i64>, checkpoint: Checkpoint) -> Self {
         let known = Known { attempts: checkpoint.attempts.into(), settled: checkpoint.settled.into() };
-        Self { entries: VecDeque::new(), first: 0, next, known, out: 0, waiting: 0 }
+        Self { entries: VecDeque::new(), first: 0, next, known, out: 0, waiting: 0, held: 0 }
     }
 
     /// The offset after the last message that came.
@@ -73,6 +75,11 @@ impl Window {
     /// How many of them handlers have.
     pub(crate) fn out(&self) -> usize {
         self.out
+    }
+
+    /// How many bytes of them are kept: those that handlers have, and those that wait.
+    pub(crate) fn held(&self) -> usize {
+        self.held
     }
 
     /// How many wait to come again.
@@ -99,6 +106,7 @@ impl Window {
         self.next = Some(offset + 1);
         let attempts = self.known.attempts(offset);
         self.waiting += 1;
+        self.held += record.len();
         self.push(Entry { offset, attempts, state: State::Waiting(record) });
         self.first + self.entries.len() as u64 - 1
     }
@@ -108,6 +116,7 @@ impl Window {
         self.next = Some(offset + 1);
         let attempts = self.known.attempts(offset);
         self.out += 1;
+        self.held += record.len();
         self.push(Entry { offset, attempts, state: State::Out(record) });
         (self.first + self.entries.len() as u64 - 1, attempts)
     }
@@ -157,11 +166,13 @@ impl Window {
     /// Notes that a message is done with. Returns whether a handler had it.
     pub(crate) fn settle(&mut self, number: u64) -> bool {
         let Some(entry) = self.entry(number) else { return false };
-        let out = matches!(entry.state, State::Out(_));
-        let waiting = matches!(entry.state, State::Waiting(_));
-        entry.state = State::Settled;
+        let before = std::mem::replace(&mut entry.state, State::Settled);
+        let out = matches!(before, State::Out(_));
         self.out -= usize::from(out);
-        self.waiting -= usize::from(waiting);
+        self.waiting -= usize::from(matches!(before, State::Waiting(_)));
+        if let State::Out(record) | State::Waiting(record) = before {
+            self.held -= record.len();
+        }
         self.advance();
         out
     }
@@ -269,7 +280,7 @@ mod tests {
     use super::*;
 
     fn record() -> Record {
-        Record::empty()
+        Record::of(0)
     }
 
     /// A window that offsets came into and were handed out of.
@@ -331,6 +342,23 @@ mod tests {
         let (base, left) = window.checkpoint(&[]).unwrap();
         assert_eq!(base, 13);
         assert_eq!(left, Checkpoint { attempts: vec![(20, 1)], settled: vec![(13, 14), (30, 40)] });
+    }
+
+    #[test]
+    fn what_is_kept_is_counted_until_it_is_settled() {
+        let mut window = Window::new(Some(0), Checkpoint::default());
+        for offset in 0..2 {
+            window.take_out(offset, Record::of(100));
+        }
+        let number = window.take_in(2, Record::of(100));
+        assert_eq!(window.held(), 300);
+        window.take_back(0, 1);
+        window.hand_out(number);
+        assert_eq!(window.held(), 300);
+        for number in [1, 0, 2, 2] {
+            window.settle(number);
+        }
+        assert_eq!((window.held(), window.out(), window.waiting()), (0, 0, 0));
     }
 
     #[test]
