@@ -60,6 +60,7 @@ mod native;
 mod old_subscription;
 mod poller;
 mod publisher;
+mod pull;
 mod seek;
 mod sent;
 mod settle;

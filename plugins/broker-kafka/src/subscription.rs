@@ -8,7 +8,8 @@ use micro_core::{Error, Kind, Result};
 use tokio::sync::oneshot;
 
 use crate::error::closed;
-use crate::member::{Member, Order, Phase, Pull};
+use crate::member::{Member, Order, Phase};
+use crate::pull::Pull;
 
 /// How long leaving the group may take, beside the settling of what is out.
 const LEAVE: Duration = Duration::from_secs(15);
