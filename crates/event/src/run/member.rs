@@ -48,7 +48,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Creates what is shared; with a `resident`, the first worker lives in the pump's task.
+    /// Creates what is shared; with a `resident`, a worker may live in the pump's task.
     pub(crate) fn new(resident: bool) -> Self {
         Self {
             state: Mutex::new(State::new(resident)),
@@ -112,10 +112,12 @@ impl Member {
             Help::Nobody => {}
             Help::Wake => self.shared.wake.add_permits(1),
             Help::WakeResident => self.shared.here.notify_one(),
-            Help::SpawnResident => {
+            Help::SpawnResident(slot) => {
                 if let Work::Single(handler) = &self.work {
-                    let resident = worker::work(Arc::clone(self), 0, Arc::clone(handler));
+                    let resident = worker::work(Arc::clone(self), slot, Arc::clone(handler));
                     *lock(&self.shared.resident) = Some(Box::pin(resident));
+                    // The pump looks for it.
+                    self.shared.changed.notify_one();
                 }
             }
             Help::Spawn(slot) => {

@@ -11,8 +11,8 @@ use super::lanes::{Keyed, Lanes};
 const HEAVY: Duration = Duration::from_micros(20);
 /// So many of them in a row are needed.
 const HEAVY_RUN: u32 = 2;
-/// The place of the worker in the pump's task.
-const RESIDENT: usize = 0;
+/// So many handlers in a row must return at once before one runs in the pump's task.
+const LIGHT_RUN: u32 = 256;
 /// Workers that took nothing for so long, though there is work, are stuck.
 const STUCK: Duration = Duration::from_micros(200);
 
@@ -29,10 +29,13 @@ pub(crate) struct State {
     pub(crate) parked: usize,
     /// Workers that neither sleep nor wait for their handler.
     pub(crate) active: usize,
-    /// Whether the first worker lives in the pump's task, where it is woken without another thread.
+    /// The worker in the pump's task, where it is woken without another thread.
     resident: Resident,
-    /// Handlers in a row that kept their thread.
+    /// Its place.
+    resident_slot: usize,
+    /// Handlers in a row that kept their thread, and those that did not.
     heavy: u32,
+    light: u32,
     last_take: Instant,
     pub(crate) closed: bool,
 }
@@ -50,7 +53,7 @@ struct Slot {
 enum Resident {
     /// There is none: all workers have tasks of their own.
     None,
-    /// The first worker will be it.
+    /// There will be one, once handlers are known to return at once: one that blocks would keep the pump from its work.
     Wanted,
     Active,
     Parked,
@@ -66,8 +69,8 @@ pub(crate) enum Help {
     Spawn(usize),
     /// The one in the pump's task, that sleeps.
     WakeResident,
-    /// The one in the pump's task, new, at the first place.
-    SpawnResident,
+    /// The one in the pump's task, new, at this place.
+    SpawnResident(usize),
 }
 
 /// Where the resident is to live from now on.
@@ -100,6 +103,8 @@ impl State {
             resident: if resident { Resident::Wanted } else { Resident::None },
             // Until it is known better: the first messages spread over several workers.
             heavy: HEAVY_RUN,
+            light: 0,
+            resident_slot: 0,
             last_take: Instant::now(),
             closed: false,
         }
@@ -111,9 +116,10 @@ impl State {
             self.lanes.push(Job { delivery, verdict: None });
         }
         // The resident goes on as soon as the pump, which calls this, lets it.
-        let next = self.resident == Resident::Active && !self.slots[RESIDENT].suspended;
+        let next = self.resident == Resident::Active && !self.slots[self.resident_slot].suspended;
         let stuck = !next && now.saturating_duration_since(self.last_take) > STUCK;
-        if self.active == 0 || stuck { self.help(concurrency) } else { Help::Nobody }
+        let wanted = self.resident == Resident::Wanted && self.light >= LIGHT_RUN;
+        if self.active == 0 || stuck || wanted { self.help(concurrency) } else { Help::Nobody }
     }
 
     /// Finds somebody for what is ready.
@@ -121,26 +127,40 @@ impl State {
         if !self.lanes.is_ready() || self.closed {
             return Help::Nobody;
         }
-        if self.resident == Resident::Parked {
+        // The resident's thread is the best as long as it has time.
+        if self.resident == Resident::Parked && !self.is_heavy() {
+            return self.wake_resident();
+        }
+        let room = self.slots.len() < concurrency;
+        if self.resident == Resident::Wanted && self.light >= LIGHT_RUN && room {
             self.resident = Resident::Active;
-            self.active += 1;
-            return Help::WakeResident;
+            self.resident_slot = self.new_slot();
+            return Help::SpawnResident(self.resident_slot);
         }
         if self.parked > 0 {
             self.parked -= 1;
             self.active += 1;
             return Help::Wake;
         }
-        if self.slots.len() < concurrency {
-            self.slots.push(Slot { tokens: Vec::new(), since: Instant::now(), suspended: false });
-            self.active += 1;
-            if self.resident == Resident::Wanted {
-                self.resident = Resident::Active;
-                return Help::SpawnResident;
-            }
-            return Help::Spawn(self.slots.len() - 1);
+        if self.resident == Resident::Parked {
+            return self.wake_resident();
+        }
+        if room {
+            return Help::Spawn(self.new_slot());
         }
         Help::Nobody
+    }
+
+    fn wake_resident(&mut self) -> Help {
+        self.resident = Resident::Active;
+        self.active += 1;
+        Help::WakeResident
+    }
+
+    fn new_slot(&mut self) -> usize {
+        self.slots.push(Slot { tokens: Vec::new(), since: Instant::now(), suspended: false });
+        self.active += 1;
+        self.slots.len() - 1
     }
 
     /// Notes that a worker is back from its handler, and returns how long that took.
@@ -153,7 +173,10 @@ impl State {
             self.active += 1;
         } else {
             // One alone may have lost its thread to somebody else for a moment.
-            self.heavy = if took > HEAVY { (self.heavy + 1).min(HEAVY_RUN) } else { 0 };
+            match took > HEAVY {
+                true => (self.heavy, self.light) = ((self.heavy + 1).min(HEAVY_RUN), 0),
+                false => (self.heavy, self.light) = (0, self.light.saturating_add(1)),
+            }
         }
         took
     }
@@ -259,7 +282,7 @@ impl State {
     /// Notes that a worker sleeps; says whether it is the resident.
     pub(crate) fn park(&mut self, slot: usize) -> bool {
         self.active -= 1;
-        let resident = slot == RESIDENT && self.resident == Resident::Active;
+        let resident = self.resident == Resident::Active && slot == self.resident_slot;
         if resident {
             self.resident = Resident::Parked;
         } else {

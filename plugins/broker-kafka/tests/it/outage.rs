@@ -91,7 +91,8 @@ async fn a_server_killed_and_restarted_under_load_loses_nothing_confirmed_and_ke
     done.store(true, Ordering::Release);
     let (bodies, again) = within("everything", reader).await.unwrap();
     assert!(confirmed.iter().all(|body| bodies.contains(body)));
-    assert!(again <= 2 * 1024, "{again} came again, more than two windows in flight");
+    // What was settled while no commit could be taken comes again, and what was in flight: at most what a round has, once.
+    assert!(again <= 2 * 3_000 + 1024, "{again} came again");
     broker.disconnect().await.unwrap();
 }
 
