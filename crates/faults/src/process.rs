@@ -12,6 +12,9 @@ use crate::{Failure, Result, wait};
 /// Lines of the log that an error shows.
 const TAIL: usize = 30;
 
+/// How long its threads may take to stand still.
+const STOPPING: Duration = Duration::from_secs(2);
+
 /// Ends the server when the pipe from us closes, however we ended; a line through the pipe calls it off.
 const WATCHDOG: &str = r#"read -r _ || kill -KILL "-$1""#;
 
@@ -100,9 +103,12 @@ impl Process {
         }
     }
 
-    /// Freezes it: its connections stay open and nothing is answered.
+    /// Freezes it: its connections stay open and nothing is answered. Returns when all its threads stand still.
     pub fn pause(&mut self) {
         self.signal(Signal::STOP);
+        // Each thread stops when it next comes by the kernel.
+        let id = self.child.id();
+        let _ = wait::until(STOPPING, || stands_still(id).then_some(()));
     }
 
     /// Lets it go on after a pause.
@@ -157,6 +163,17 @@ impl Process {
         }
         let _ = self.watchdog.wait();
     }
+}
+
+/// Tells whether no thread of a process runs; where the system does not say, it is believed.
+fn stands_still(id: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{id}/task")) else { return true };
+    threads.flatten().all(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        stat.rsplit(')')
+            .next()
+            .is_none_or(|rest| rest.trim_start().is_empty() || rest.trim_start().starts_with(['T', 't']))
+    })
 }
 
 impl Drop for Process {
