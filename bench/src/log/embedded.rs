@@ -73,7 +73,7 @@ async fn consume_all(folder: std::path::PathBuf) -> micro_core::Result<Sample> {
         let mut settler = None;
         let answers = deliveries.into_iter().map(|delivery| {
             let parts = delivery.into_parts();
-            settler.get_or_insert(parts.settler);
+            settler.get_or_insert_with(|| Arc::clone(&parts.origin.settler));
             Settlement::new(parts.token, Settle::Ack, 0)
         });
         let answers = answers.collect();

@@ -83,6 +83,7 @@ impl Context {
     }
 
     /// Starts to make a context.
+    #[inline]
     pub fn builder() -> ContextBuilder {
         ContextBuilder::default()
     }
@@ -149,44 +150,73 @@ impl Context {
     }
 }
 
+impl Context {
+    /// Makes this the context of the next event in a row, in the memory of the last: service and endpoint stay, and what
+    /// `fill` does not touch of the delivery. Whoever still holds a clone of the last one keeps it as it was.
+    #[inline]
+    pub fn next_event(&mut self, deadline: Instant, metadata: Headers, fill: impl FnOnce(&mut EventInfo)) {
+        if Arc::get_mut(&mut self.0).is_none() {
+            let last = &self.0;
+            self.0 = Arc::new(Inner {
+                service: last.service.clone(),
+                endpoint: last.endpoint.clone(),
+                peer: last.peer,
+                event: last.event.clone(),
+                ..Inner::default()
+            });
+        }
+        let Some(inner) = Arc::get_mut(&mut self.0) else { unreachable!("nobody else can have it yet") };
+        inner.metadata = metadata;
+        inner.deadline = Some(deadline);
+        fill(inner.event.get_or_insert_default());
+    }
+}
+
 impl ContextBuilder {
     /// Sets the called service's name.
+    #[inline]
     pub fn service(mut self, name: impl Into<Arc<str>>) -> Self {
         self.0.service = Some(name.into());
         self
     }
 
     /// Sets the endpoint or topic.
+    #[inline]
     pub fn endpoint(mut self, name: impl Into<Arc<str>>) -> Self {
         self.0.endpoint = Some(name.into());
         self
     }
 
     /// Sets the address of the caller.
+    #[inline]
     pub fn peer(mut self, peer: std::net::SocketAddr) -> Self {
         self.0.peer = Some(peer);
         self
     }
 
     /// Adds a metadata pair.
+    #[inline]
     pub fn metadata(mut self, name: impl Into<Bytes>, value: impl Into<Bytes>) -> Self {
         self.0.metadata.append(name, value);
         self
     }
 
     /// Sets the whole metadata.
+    #[inline]
     pub fn headers(mut self, metadata: Headers) -> Self {
         self.0.metadata = metadata;
         self
     }
 
     /// Sets the deadline, unless an earlier one is set.
+    #[inline]
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.0.deadline = Some(self.0.deadline.map_or(deadline, |earlier| earlier.min(deadline)));
         self
     }
 
     /// Sets the deadline by the time from now, unless an earlier one is set.
+    #[inline]
     pub fn timeout(self, timeout: Duration) -> Self {
         match Instant::now().checked_add(timeout) {
             Some(deadline) => self.deadline(deadline),
@@ -195,6 +225,7 @@ impl ContextBuilder {
     }
 
     /// Sets what is known of the delivery.
+    #[inline]
     pub fn event(mut self, event: EventInfo) -> Self {
         self.0.event = Some(event);
         self
@@ -202,6 +233,7 @@ impl ContextBuilder {
 
     /// Makes the context.
     #[must_use]
+    #[inline]
     pub fn build(self) -> Context {
         Context(Arc::new(self.0))
     }
@@ -312,6 +344,25 @@ mod tests {
         let mut into = Headers::new();
         propagation.copy(&from, &mut into);
         assert_eq!(into.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>(), ["tenant", "traceparent"]);
+    }
+
+    #[test]
+    fn the_next_event_leaves_alone_what_somebody_kept_of_the_last() {
+        let mut context = Context::builder().service("shop").event(EventInfo::new()).build();
+        let deadline = Instant::now();
+        let next = |context: &mut Context, tenant: &'static str, attempts| {
+            context.next_event(deadline, [("Tenant", tenant)].into_iter().collect(), |event| event.attempts = attempts);
+        };
+        next(&mut context, "acme", 1);
+        let kept = context.clone();
+        next(&mut context, "umbrella", 2);
+        let tell = |context: &Context| {
+            let attempts = context.event().map(|event| event.attempts);
+            (context.service().map(str::to_owned), context.metadata().get_str("tenant").map(str::to_owned), attempts)
+        };
+        assert_eq!(tell(&kept), (Some("shop".into()), Some("acme".into()), Some(1)));
+        assert_eq!(tell(&context), (Some("shop".into()), Some("umbrella".into()), Some(2)));
+        assert_eq!(context.deadline(), Some(deadline));
     }
 
     #[tokio::test]

@@ -106,7 +106,7 @@ async fn by_hand() {
         let answers = deliveries.into_iter().map(|delivery| {
             let parts = delivery.into_parts();
             std::hint::black_box(Event::decode(Format::Protobuf, parts.message.body).expect("it decodes"));
-            settler = Some(parts.settler);
+            settler = Some(Arc::clone(&parts.origin.settler));
             Settlement::new(parts.token, Settle::Ack, 0)
         });
         let answers = answers.collect();

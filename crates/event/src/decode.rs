@@ -1,15 +1,14 @@
 use bytes::Bytes;
 use micro_core::codec::{Format, Payload};
-use micro_core::{Context, Error, Headers, Kind, Result};
+use micro_core::{Error, Headers, Kind, Result};
 
 use crate::failure::Failure;
 use crate::headers;
 
 /// Reads the value of a message, by its content type.
-pub(crate) fn decode<T: Payload>(context: &Context, body: Bytes) -> Result<T, Failure> {
-    let topic = context.endpoint().unwrap_or_default();
-    format(topic, context.metadata())
-        .and_then(|format| T::decode(format, body).map_err(|error| error.with("topic", topic)))
+pub(crate) fn decode<T: Payload>(topic: &str, headers: &Headers, body: Bytes) -> Result<T, Failure> {
+    format(topic, headers)
+        .and_then(|format| T::decode(format, body).map_err(|error| error.with("topic", topic.to_owned())))
         .map_err(Failure::decode)
 }
 
@@ -24,6 +23,9 @@ fn format(topic: &str, headers: &Headers) -> Result<Format> {
             ),
         ));
     };
+    if content_type == Format::Protobuf.content_type().as_str().as_bytes() {
+        return Ok(Format::Protobuf);
+    }
     let text = String::from_utf8_lossy(content_type);
     let name = text.split(';').next().unwrap_or_default().trim();
     Format::of_content_type(name).ok_or_else(|| {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
-use micro_core::broker::{Delivery, DeliveryParts, Position, Queue, Settler, SubscribeOptions, Token, Topic};
+use micro_core::broker::{Delivery, DeliveryParts, Origin, Position, Queue, Settler, SubscribeOptions, Token, Topic};
 use micro_engine::Clock;
 use tokio::sync::Notify;
 
@@ -168,9 +168,11 @@ impl Member {
         if taken.is_empty() {
             return Pull::Nothing;
         }
+        let settler = Arc::clone(self) as Arc<dyn Settler>;
+        let origin = Origin::new(self.topic.clone(), self.queue.as_ref().map(|(queue, _)| queue.clone()), settler);
         let deliveries = taken
             .into_iter()
-            .map(|(partition, generation, ready)| self.hand_out(&mut state, partition, generation, ready));
+            .map(|(partition, generation, ready)| hand_out(&mut state, &origin, partition, generation, ready));
         let deliveries = deliveries.collect();
         let hungry = state.sated && state.ready_len() <= self.read_ahead() / 2;
         if hungry {
@@ -179,27 +181,6 @@ impl Member {
             self.folder.signal();
         }
         Pull::Some(deliveries)
-    }
-
-    fn hand_out(self: &Arc<Self>, state: &mut State, partition: u32, generation: u64, ready: Ready) -> Delivery {
-        state.tokens += 1;
-        let token = Token(state.tokens);
-        let Ready { offset, attempts, deliveries, key, suspect, .. } = ready;
-        state.out.insert(token.0, Out { partition, generation, offset, attempts, deliveries, key, suspect });
-        let position = Position::Offset { partition, offset };
-        let id = match ready.message.headers.get_bytes("Micro-Id") {
-            Some(id) => id.clone(),
-            None => Bytes::from(position.to_string()),
-        };
-        let settler = Arc::clone(self) as Arc<dyn Settler>;
-        let mut parts = DeliveryParts::new(self.topic.clone(), ready.message, token, settler);
-        parts.queue = self.queue.as_ref().map(|(queue, _)| queue.clone());
-        parts.id = id;
-        parts.attempts = attempts;
-        parts.deliveries = Some(deliveries);
-        parts.published = Some(UNIX_EPOCH + Duration::from_micros(ready.time));
-        parts.position = Some(position);
-        Delivery::from_parts(parts)
     }
 
     /// Tells whether another member may have taken over by now: this process stood still for too long.
@@ -315,4 +296,23 @@ impl fmt::Debug for Member {
             .field("out", &state.out.len())
             .finish_non_exhaustive()
     }
+}
+
+fn hand_out(state: &mut State, origin: &Arc<Origin>, partition: u32, generation: u64, ready: Ready) -> Delivery {
+    state.tokens += 1;
+    let token = Token(state.tokens);
+    let Ready { offset, attempts, deliveries, key, suspect, .. } = ready;
+    state.out.insert(token.0, Out { partition, generation, offset, attempts, deliveries, key, suspect });
+    let position = Position::Offset { partition, offset };
+    let id = match ready.message.headers.get_bytes("Micro-Id") {
+        Some(id) => id.clone(),
+        None => Bytes::from(position.to_string()),
+    };
+    let mut parts = DeliveryParts::new(Arc::clone(origin), ready.message, token);
+    parts.id = id;
+    parts.attempts = attempts;
+    parts.deliveries = Some(deliveries);
+    parts.published = Some(UNIX_EPOCH + Duration::from_micros(ready.time));
+    parts.position = Some(position);
+    Delivery::from_parts(parts)
 }

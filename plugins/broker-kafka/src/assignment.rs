@@ -266,6 +266,7 @@ pub(crate) fn is_there(consumer: &Consumer, topic: &Topic) -> bool {
 /// Begins to give partitions away: nothing more is taken from them. What was lost is gone at once.
 pub(crate) fn revoke(member: &Arc<Member>, consumer: &Arc<Consumer>, partitions: &[(String, i32)], lost: bool) {
     let mut gone = Vec::new();
+    let held = member.hold();
     {
         let mut state = member.lock();
         let until = Instant::now() + member.lease;
@@ -290,11 +291,16 @@ pub(crate) fn revoke(member: &Arc<Member>, consumer: &Arc<Consumer>, partitions:
         // Nothing to wait for.
         unassign(consumer, partitions);
     }
+    drop(held);
 }
 
 /// Gives away the partitions that drained, once all of a round are.
 pub(crate) fn give_away(member: &Arc<Member>, consumer: &Arc<Consumer>) {
     let mut gone = Vec::new();
+    if !member.lock().is_draining() {
+        return;
+    }
+    let _held = member.hold();
     {
         let mut state = member.lock();
         let now = Instant::now();
@@ -366,13 +372,16 @@ pub(crate) fn mend(member: &Arc<Member>, consumer: &Arc<Consumer>) {
     };
     for (number, source, partition, wanted) in broken {
         let topic = member.topic_of(source);
-        let moved = consumer.fetch_watermarks(topic, partition, ASK).and_then(|(low, high)| {
+        let marks = consumer.fetch_watermarks(topic, partition, ASK);
+        let held = member.hold();
+        let moved = marks.and_then(|(low, high)| {
             let next = wanted.filter(|wanted| (low..=high).contains(wanted)).unwrap_or(low);
             start_again(member, consumer, (source, partition), next).map(|()| next)
         });
         match moved {
             Ok(next) => read_on(member, number, wanted, next),
             Err(error) => {
+                drop(held);
                 tracing::warn!(topic, partition, %error, "kafka: cannot read on yet");
                 // The next round tries again; it must not be a hot one.
                 std::thread::sleep(AGAIN);

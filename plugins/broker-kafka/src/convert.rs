@@ -1,6 +1,7 @@
+use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use micro_core::broker::Message;
 use micro_core::{Error, Headers, Kind, Result};
 use rdkafka::message::{Header, OwnedHeaders};
@@ -12,19 +13,36 @@ use crate::native::Received;
 /// As much is copied into one piece of memory; what is larger has one of its own. A delivery that is kept keeps its piece.
 const CHUNK: usize = 64 << 10;
 
-/// Names that most messages carry: shared instead of copied.
-const STATIC_NAMES: [&str; 7] =
-    ["Content-Type", "Micro-Id", "Micro-Topic", "traceparent", "tracestate", "Micro-From-Service", "Micro-For-Queue"];
+/// The name of the header that has the id.
+pub(crate) const ID: &str = "Micro-Id";
 
 /// Where received messages are copied to: one allocation for many.
+///
+/// What is copied between two [`take`](Self::take)s, and shares a piece, shares a reference count. Nothing else does, so
+/// that handlers on another thread have that count for themselves.
 #[derive(Debug, Default)]
-pub(crate) struct Arena(BytesMut);
+pub(crate) struct Arena {
+    piece: Vec<u8>,
+    open: Vec<Copied>,
+    records: Vec<(i64, Record)>,
+    /// How many were handed out the last time: there will be about as many.
+    pub(crate) last_pull: usize,
+}
 
-/// A received message, copied once into shared memory; a [`Message`] is cut from it without copying.
+/// What lies in the piece that is being filled.
+#[derive(Debug)]
+struct Copied {
+    offset: i64,
+    end: usize,
+    parts: Parts,
+}
+
+/// Where what lies in a record.
 #[derive(Debug, Clone)]
-pub(crate) struct Record {
-    /// The headers (name length, value length, name, value), then key, then body.
-    bytes: Bytes,
+struct Parts {
+    /// The value of `Micro-Id`.
+    id: Option<Range<u32>>,
+    /// How long the packed headers are, the key behind them, and the body behind that.
     headers: u32,
     key: Option<u32>,
     body: u32,
@@ -32,37 +50,59 @@ pub(crate) struct Record {
     time: i64,
 }
 
+/// A received message, copied once into shared memory; a [`Message`] is cut from it without copying.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    bytes: Bytes,
+    parts: Parts,
+}
+
 impl Arena {
     /// Copies a message of the library.
-    pub(crate) fn copy(&mut self, message: &Received) -> Record {
-        let key = message.key();
-        let body = message.payload().unwrap_or_default();
-        let rest = key.map_or(0, <[u8]>::len) + body.len();
-        let (mut count, mut sizes) = (0, 0);
+    pub(crate) fn copy(&mut self, message: &Received) {
+        if self.piece.len() >= CHUNK {
+            self.seal();
+        }
+        let begin = self.piece.len();
+        let mut id = None;
         for (name, value) in message.headers() {
-            count += 1;
-            sizes += 8 + name.len() + value.len();
-        }
-        if self.0.capacity() < sizes + rest {
-            self.0 = BytesMut::with_capacity(CHUNK.max(sizes + rest));
-        }
-        if count > 0 {
-            for (name, value) in message.headers() {
-                self.0.put_u32_ne(length(name));
-                self.0.put_u32_ne(length(value));
-                self.0.put_slice(name);
-                self.0.put_slice(value);
+            Headers::pack(&mut self.piece, name, value);
+            if id.is_none() && name.eq_ignore_ascii_case(ID.as_bytes()) {
+                let end = length(&self.piece[begin..]);
+                id = Some(end - length(value)..end);
             }
         }
-        self.0.put_slice(key.unwrap_or_default());
-        self.0.put_slice(body);
-        Record {
-            bytes: self.0.split().freeze(),
-            headers: count,
-            key: key.map(length),
-            body: length(body),
-            time: message.time(),
+        let headers = length(&self.piece[begin..]);
+        let (key, body) = (message.key(), message.payload().unwrap_or_default());
+        self.piece.extend_from_slice(key.unwrap_or_default());
+        self.piece.extend_from_slice(body);
+        let parts = Parts { id, headers, key: key.map(length), body: length(body), time: message.time() };
+        self.open.push(Copied { offset: message.offset(), end: self.piece.len(), parts });
+    }
+
+    fn seal(&mut self) {
+        // The next piece is about as large.
+        let next = Vec::with_capacity((self.piece.len() + self.piece.len() / 8).clamp(1 << 10, CHUNK));
+        let bytes = Bytes::from(std::mem::replace(&mut self.piece, next));
+        let mut begin = 0;
+        self.records.extend(self.open.drain(..).map(|Copied { offset, end, parts }| {
+            let bytes = bytes.slice(std::mem::replace(&mut begin, end)..end);
+            (offset, Record { bytes, parts })
+        }));
+    }
+
+    /// Returns what was copied since the last time, with the offsets. The list is to be [given back](Self::give_back).
+    pub(crate) fn take(&mut self) -> Vec<(i64, Record)> {
+        if !self.open.is_empty() {
+            self.seal();
         }
+        std::mem::take(&mut self.records)
+    }
+
+    /// Takes an emptied list for the next time.
+    pub(crate) fn give_back(&mut self, list: Vec<(i64, Record)>) {
+        debug_assert!(list.is_empty(), "what was copied is used up");
+        self.records = list;
     }
 }
 
@@ -73,22 +113,23 @@ fn length(bytes: &[u8]) -> u32 {
 
 impl Record {
     /// Cuts the message out; what it holds shares the received memory.
-    pub(crate) fn message(self, dialect: Dialect) -> Message {
-        let mut rest = self.bytes;
-        let body = rest.split_off(rest.len() - self.body as usize);
-        let key = self.key.map(|length| rest.split_off(rest.len() - length as usize));
+    pub(crate) fn message(&self, dialect: Dialect) -> Message {
+        let (headers, body) = (self.parts.headers as usize, self.bytes.len() - self.parts.body as usize);
         let opened = match dialect {
-            Dialect::Native { open_envelopes } if !open_envelopes || self.headers > 0 => None,
-            Dialect::Native { .. } | Dialect::GoMicro => envelope::read(&body),
+            Dialect::Native { open_envelopes } if !open_envelopes || headers > 0 => None,
+            Dialect::Native { .. } | Dialect::GoMicro => envelope::read(&self.bytes[body..]),
         };
-        let (headers, body) = match opened {
-            Some(opened) => opened,
-            None => (cut_headers(self.headers, &rest), body),
-        };
-        let mut message = Message::new(body);
+        let (headers, content) =
+            opened.unwrap_or_else(|| (Headers::packed(self.bytes.slice(..headers)), self.bytes.slice(body..)));
+        let mut message = Message::new(content);
         message.headers = headers;
-        message.key = key;
+        message.key = self.parts.key.map(|length| self.bytes.slice(body - length as usize..body));
         message
+    }
+
+    /// Returns the id among the headers of the record itself.
+    pub(crate) fn id(&self) -> Option<Bytes> {
+        self.parts.id.as_ref().map(|id| self.bytes.slice(id.start as usize..id.end as usize))
     }
 
     /// How many bytes it keeps.
@@ -98,28 +139,14 @@ impl Record {
 
     #[cfg(test)]
     pub(crate) fn of(length: usize) -> Self {
-        Self { bytes: vec![0; length].into(), headers: 0, key: None, body: length as u32, time: -1 }
+        let parts = Parts { id: None, headers: 0, key: None, body: length as u32, time: -1 };
+        Self { bytes: vec![0; length].into(), parts }
     }
 
     /// When it was published.
     pub(crate) fn published(&self) -> Option<SystemTime> {
-        u64::try_from(self.time).ok().map(|time| UNIX_EPOCH + Duration::from_millis(time))
+        u64::try_from(self.parts.time).ok().map(|time| UNIX_EPOCH + Duration::from_millis(time))
     }
-}
-
-fn cut_headers(count: u32, bytes: &Bytes) -> Headers {
-    let mut headers = Headers::with_capacity(count as usize);
-    let mut at = 0;
-    for _ in 0..count {
-        let number = |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]) as usize;
-        let name = at + 8..at + 8 + number(at);
-        let value = name.end..name.end + number(at + 4);
-        at = value.end;
-        let shared = STATIC_NAMES.iter().find(|known| *known.as_bytes() == bytes[name.clone()]);
-        let name = shared.map_or_else(|| bytes.slice(name), |known| Bytes::from_static(known.as_bytes()));
-        headers.append(name, bytes.slice(value));
-    }
-    headers
 }
 
 /// What a message becomes on its way out.

@@ -1,7 +1,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
 use micro_core::broker::{Queue, Start, SubscribeOptions, Topic};
@@ -37,6 +37,9 @@ pub(crate) struct Member {
     pub(crate) runtime: Handle,
     pub(crate) in_flight: usize,
     pub(crate) window: usize,
+    /// Held while messages are taken from the library, and while partitions are given away or moved: so nothing that was
+    /// taken before can come after. Comes before the lock of the state.
+    taking: Mutex<Arena>,
     state: Mutex<State>,
     myself: Weak<Member>,
     pub(crate) arrived: Arc<Notify>,
@@ -67,7 +70,6 @@ pub(crate) struct State {
     /// Where the next pull begins.
     pub(crate) turn: u64,
     numbers: u64,
-    pub(crate) arena: Arena,
 }
 
 /// How far a subscription is in its life.
@@ -104,6 +106,7 @@ impl Member {
             runtime: Handle::current(),
             in_flight: options.in_flight.max(1),
             window: options.in_flight.max(WINDOW),
+            taking: Mutex::default(),
             state: Mutex::default(),
             myself: Weak::clone(myself),
             arrived: Arc::default(),
@@ -112,6 +115,20 @@ impl Member {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until nothing is being taken from the library; nothing is as long as this is held.
+    pub(crate) fn hold(&self) -> MutexGuard<'_, Arena> {
+        self.taking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins to take from the library, unless somebody [holds](Self::hold) that.
+    pub(crate) fn try_take(&self) -> Option<MutexGuard<'_, Arena>> {
+        match self.taking.try_lock() {
+            Ok(arena) => Some(arena),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// Returns the shared self; there is one as long as somebody can call this.

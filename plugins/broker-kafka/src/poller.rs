@@ -266,6 +266,7 @@ impl Poller {
         let named = outcome.map_err(|error| self.named(error).operation("subscription.unsubscribe"));
         let Self { member, consumer, mut lag, .. } = self;
         let (shares, orders) = {
+            let _held = member.hold();
             let mut state = member.lock();
             state.phase = Phase::Left;
             state.consumer = None;

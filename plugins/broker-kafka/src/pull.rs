@@ -6,13 +6,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use micro_core::Error;
-use micro_core::broker::{Delivery, DeliveryParts, Message, Position, Settler};
+use micro_core::broker::{Delivery, DeliveryParts, Message, Origin, Position, Settler, Token};
 
-use crate::convert::Record;
+use crate::convert::{Arena, ID, Record};
 use crate::detour::Detour;
 use crate::member::{Member, Phase, State, later};
 use crate::native;
-use crate::share::{Share, Source};
+use crate::share::Source;
 use crate::slots::Place;
 use crate::window::Window;
 
@@ -20,6 +20,9 @@ use crate::window::Window;
 const HELD: usize = 32 << 20;
 /// As many messages are taken from one partition before the next has its turn.
 const TURN: usize = 64;
+
+/// When to look again while partitions are given away or moved.
+const SOON: Duration = Duration::from_millis(1);
 
 /// What a pull brought.
 pub(crate) enum Pull {
@@ -33,6 +36,8 @@ pub(crate) enum Pull {
 impl Member {
     /// Takes deliveries that are ready, at most `max`.
     pub(crate) fn pull(self: &Arc<Self>, max: usize) -> Pull {
+        // Held by the one who gives partitions away or moves them; it is soon done, and says so.
+        let Some(mut arena) = self.try_take() else { return Pull::Nothing(Some(later(SOON))) };
         let mut state = self.lock();
         if let Some(error) = state.failure.take() {
             return Pull::Failed(error);
@@ -46,20 +51,31 @@ impl Member {
             return Pull::Nothing(None);
         }
         state.starved = false;
-        let mut taken = Vec::new();
+        let settler = Arc::clone(self) as Arc<dyn Settler>;
+        let origin = Origin::new(self.topic.clone(), self.queue.clone(), settler);
+        let mut taken = Taking { origin, deliveries: Vec::with_capacity(room.min(arena.last_pull + 1)) };
         self.take_due(&mut state, room, &mut taken);
-        self.take_new(&mut state, room, &mut taken);
-        if taken.is_empty() {
+        let first = state.turn;
+        let order = state.shares.range(first..).map(|(number, _)| *number);
+        let open = order.chain(state.shares.range(..first).map(|(number, _)| *number)).collect();
+        drop(state);
+        self.take_new(&mut arena, open, room, &mut taken);
+        if taken.deliveries.is_empty() {
+            let mut state = self.lock();
             return match state.failure.take() {
                 Some(error) => Pull::Failed(error),
                 None => Pull::Nothing(state.timers.peek().map(|Reverse((at, ..))| *at)),
             };
         }
-        Pull::Some(taken)
+        arena.last_pull = taken.deliveries.len();
+        Pull::Some(taken.deliveries)
     }
 
     /// Takes what waited long enough.
-    fn take_due(self: &Arc<Self>, state: &mut State, room: usize, taken: &mut Vec<Delivery>) {
+    fn take_due(&self, state: &mut State, room: usize, taken: &mut Taking) {
+        if state.timers.is_empty() {
+            return;
+        }
         let now = Instant::now();
         while taken.len() < room
             && let Some(Reverse((at, share, number))) = state.timers.peek().copied()
@@ -71,89 +87,92 @@ impl Member {
                 continue;
             }
             if state.shares.get(&share).is_some_and(|share| share.draining.is_none() && !share.moving) {
-                taken.extend(self.hand_out(state, Place { share, number }));
+                self.hand_out(state, Place { share, number }, taken);
             }
         }
     }
 
     /// Takes what the servers sent, a turn from each partition.
-    fn take_new(self: &Arc<Self>, state: &mut State, room: usize, taken: &mut Vec<Delivery>) {
-        let first = state.turn;
-        let order = state.shares.range(first..).map(|(number, _)| *number);
-        let mut open: Vec<u64> = order.chain(state.shares.range(..first).map(|(number, _)| *number)).collect();
+    fn take_new(&self, arena: &mut Arena, mut open: Vec<u64>, room: usize, taken: &mut Taking) {
         while !open.is_empty() && taken.len() < room {
             open.retain(|number| {
-                if taken.len() >= room {
-                    return true;
-                }
-                state.turn = number + 1;
-                self.take_turn(state, *number, room.min(taken.len() + TURN), taken)
+                taken.len() >= room || self.take_turn(arena, *number, room.min(taken.len() + TURN), taken)
             });
         }
     }
 
     /// Takes from one partition until `room` is full; says whether there may be more.
-    fn take_turn(self: &Arc<Self>, state: &mut State, number: u64, room: usize, taken: &mut Vec<Delivery>) -> bool {
-        let State { shares, starved, .. } = state;
+    ///
+    /// The library's messages are read and copied without the lock, so that nobody who settles waits for that.
+    fn take_turn(&self, arena: &mut Arena, number: u64, room: usize, taken: &mut Taking) -> bool {
+        let mut state = self.lock();
+        state.turn = number + 1;
+        let State { shares, starved, .. } = &mut *state;
         let Some(share) = shares.get_mut(&number).filter(|share| share.is_open(self.ordered)) else { return false };
         if self.is_full(&share.window) {
             *starved = true;
             if let Some(first) = share.window.first_waiting() {
-                self.take_detour(state, Place { share: number, number: first });
+                self.take_detour(&mut state, Place { share: number, number: first });
             }
             return false;
         }
         let want = TURN.min(room - taken.len()).min(self.window - share.window.len());
+        let messages = Arc::clone(&share.messages);
+        // In strict order nothing may fail between the look at the window and the taking.
+        let held = match self.ordered {
+            true => Some(state),
+            false => {
+                drop(state);
+                None
+            }
+        };
         let mut came = native::Taken::new(want);
-        share.messages.take(&mut came);
-        let mut count = 0;
+        messages.take(&mut came);
+        let (mut count, mut errors) = (0, Vec::new());
         for message in &mut came {
             count += 1;
-            let message = match message {
-                Ok(message) => message,
-                Err(error) => {
-                    self.trouble(state, number, &error);
-                    continue;
-                }
-            };
-            let State { shares, arena, .. } = state;
-            let Some(share) = shares.get_mut(&number) else { return false };
-            let offset = message.offset();
-            if !share.window.is_new(offset) {
-                share.dirty |= self.queue.is_some();
-                continue;
-            }
-            let record = arena.copy(&message);
-            drop(message);
-            if share.source == Source::Main {
-                let (entry, attempts) = share.window.take_out(offset, record.clone());
-                let (position, published) = (share.position(offset), record.published());
-                let message = record.message(self.publisher.dialect());
-                let place = Place { share: number, number: entry };
-                taken.push(self.deliver(state, place, message, attempts, position, published));
-                continue;
-            }
-            let entry = share.window.take_in(offset, record.clone());
-            let place = Place { share: number, number: entry };
-            let pause = self.arrive(share, entry, record);
-            if pause.is_zero() {
-                taken.extend(self.hand_out(state, place));
-            } else {
-                state.timers.push(Reverse((later(pause), number, entry)));
+            match message {
+                Ok(message) => arena.copy(&message),
+                Err(error) => errors.push(error),
             }
         }
+        let mut records = arena.take();
+        let mut state = held.unwrap_or_else(|| self.lock());
+        for (offset, record) in records.drain(..) {
+            self.take_record(&mut state, number, offset, record, taken);
+        }
+        for error in errors {
+            self.trouble(&mut state, number, &error);
+        }
+        arena.give_back(records);
         count == want
     }
 
-    /// Takes over what a message brings from its way round, and returns how long it must wait.
-    fn arrive(&self, share: &mut Share, entry: u64, record: Record) -> Duration {
-        let detour = Detour::read(&mut record.message(self.publisher.dialect()));
-        match detour {
-            Some(detour) => {
-                share.window.raise_attempts(entry, detour.attempts);
-                detour.pause()
-            }
-            None => Duration::ZERO,
+    /// Takes one message into its window, and out of it unless it has to wait.
+    fn take_record(&self, state: &mut State, number: u64, offset: i64, record: Record, taken: &mut Taking) {
+        let Some(share) = state.shares.get_mut(&number) else { return };
+        if !share.window.is_new(offset) {
+            share.dirty |= self.queue.is_some();
+            return;
+        }
+        if share.source == Source::Main {
+            let message = record.message(self.publisher.dialect());
+            let (position, published, id) = (share.position(offset), record.published(), record.id());
+            let (entry, attempts) = share.window.take_out(offset, record);
+            let token = state.slots.insert(Place { share: number, number: entry });
+            taken.push(token, message, id, attempts, position, published);
+            return;
+        }
+        let pause =
+            Detour::read(&mut record.message(self.publisher.dialect())).map(|detour| (detour.attempts, detour.pause()));
+        let entry = share.window.take_in(offset, record);
+        let place = Place { share: number, number: entry };
+        if let Some((attempts, _)) = pause {
+            share.window.raise_attempts(entry, attempts);
+        }
+        match pause {
+            Some((_, pause)) if !pause.is_zero() => state.timers.push(Reverse((later(pause), number, entry))),
+            _ => self.hand_out(state, place, taken),
         }
     }
 
@@ -162,9 +181,9 @@ impl Member {
         window.len() >= self.window || window.held() >= HELD
     }
 
-    fn hand_out(self: &Arc<Self>, state: &mut State, place: Place) -> Option<Delivery> {
-        let share = state.shares.get_mut(&place.share)?;
-        let (offset, attempts, record) = share.window.hand_out(place.number)?;
+    fn hand_out(&self, state: &mut State, place: Place, taken: &mut Taking) {
+        let Some(share) = state.shares.get_mut(&place.share) else { return };
+        let Some((offset, attempts, record)) = share.window.hand_out(place.number) else { return };
         let published = record.published();
         let mut message = record.message(self.publisher.dialect());
         let detour = match share.source {
@@ -175,29 +194,36 @@ impl Member {
             Some(detour) => (detour.origin, detour.published),
             None => (share.position(offset), published),
         };
-        Some(self.deliver(state, place, message, attempts, position, published))
+        taken.push(state.slots.insert(place), message, record.id(), attempts, position, published);
+    }
+}
+
+/// The deliveries of one pull.
+struct Taking {
+    origin: Arc<Origin>,
+    deliveries: Vec<Delivery>,
+}
+
+impl Taking {
+    fn len(&self) -> usize {
+        self.deliveries.len()
     }
 
-    fn deliver(
-        self: &Arc<Self>,
-        state: &mut State,
-        place: Place,
+    fn push(
+        &mut self,
+        token: Token,
         message: Message,
+        id: Option<Bytes>,
         attempts: u32,
         position: Position,
         published: Option<SystemTime>,
-    ) -> Delivery {
-        let id = match message.headers.get_bytes("Micro-Id") {
-            Some(id) => id.clone(),
-            None => Bytes::from(position.to_string()),
-        };
-        let settler = Arc::clone(self) as Arc<dyn Settler>;
-        let mut parts = DeliveryParts::new(self.topic.clone(), message, state.slots.insert(place), settler);
-        parts.queue.clone_from(&self.queue);
+    ) {
+        let id = id.or_else(|| message.headers.get_bytes(ID).cloned()).unwrap_or_else(|| position.to_string().into());
+        let mut parts = DeliveryParts::new(Arc::clone(&self.origin), message, token);
         parts.id = id;
         parts.attempts = attempts;
         parts.published = published;
         parts.position = Some(position);
-        Delivery::from_parts(parts)
+        self.deliveries.push(Delivery::from_parts(parts));
     }
 }

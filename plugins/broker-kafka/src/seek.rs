@@ -38,6 +38,7 @@ pub(crate) fn seek(member: &Arc<Member>, consumer: &Arc<Consumer>, start: Start)
             .map_err(|error| convert("cannot seek", &error))?;
     }
     let set = |moving: bool| {
+        let _held = member.hold();
         let mut state = member.lock();
         for (number, _) in &held {
             if let Some(share) = state.shares.get_mut(number) {
@@ -53,6 +54,7 @@ pub(crate) fn seek(member: &Arc<Member>, consumer: &Arc<Consumer>, start: Start)
         set(false);
         return Err(convert("cannot seek", &error));
     }
+    let held_back = member.hold();
     let mut state = member.lock();
     for ((number, _), offset) in held.iter().zip(offsets) {
         // A new number: what is out of the old window is settled without an effect.
@@ -67,6 +69,7 @@ pub(crate) fn seek(member: &Arc<Member>, consumer: &Arc<Consumer>, start: Start)
     }
     member.commit(&mut state);
     drop(state);
+    drop(held_back);
     member.arrived.notify_one();
     Ok(())
 }

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Instant;
 
 use micro_core::broker::Position;
@@ -23,7 +24,7 @@ pub(crate) struct Share {
     pub(crate) partition: i32,
     /// Held for its callback.
     _queue: PartitionQueue<Events>,
-    pub(crate) messages: Partition,
+    pub(crate) messages: Arc<Partition>,
     pub(crate) window: Window,
     /// What is settled is not committed yet.
     pub(crate) dirty: bool,
@@ -49,7 +50,7 @@ impl Share {
             source,
             partition,
             _queue: queue,
-            messages,
+            messages: Arc::new(messages),
             window,
             dirty: false,
             draining: None,

@@ -13,17 +13,36 @@ use crate::{Headers, Result};
 /// [`release`](Self::release), which consume it, so that it cannot be answered twice. Dropped unanswered, it is released
 /// and comes again.
 pub struct Delivery {
-    parts: Option<Box<DeliveryParts>>,
+    parts: Option<DeliveryParts>,
+}
+
+/// Where deliveries come from, and who takes their answers: the same for all of a subscription.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Origin {
+    /// The topic.
+    pub topic: Topic,
+    /// The queue they are given to.
+    pub queue: Option<Queue>,
+    /// Who takes the answers.
+    pub settler: Arc<dyn Settler>,
+}
+
+impl Origin {
+    /// Creates one, to be shared by deliveries. A plugin whose subscriptions are busy makes one for each pull: handlers on
+    /// another thread then do not fight with it for one count.
+    #[must_use]
+    pub fn new(topic: Topic, queue: Option<Queue>, settler: Arc<dyn Settler>) -> Arc<Self> {
+        Arc::new(Self { topic, queue, settler })
+    }
 }
 
 /// What a delivery is made of; see [`Delivery::from_parts`].
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct DeliveryParts {
-    /// The topic it came from.
-    pub topic: Topic,
-    /// The queue it was given to.
-    pub queue: Option<Queue>,
+    /// Where it comes from.
+    pub origin: Arc<Origin>,
     /// Headers, key and body.
     pub message: Message,
     /// The id of the message: `Micro-Id`, else the server's own, else its position; empty if there is none.
@@ -38,17 +57,14 @@ pub struct DeliveryParts {
     pub position: Option<Position>,
     /// The plugin's number for it.
     pub token: Token,
-    /// Who takes the answer.
-    pub settler: Arc<dyn Settler>,
 }
 
 impl DeliveryParts {
     /// Creates parts with what every plugin knows.
     #[must_use]
-    pub fn new(topic: Topic, message: Message, token: Token, settler: Arc<dyn Settler>) -> Self {
+    pub fn new(origin: Arc<Origin>, message: Message, token: Token) -> Self {
         Self {
-            topic,
-            queue: None,
+            origin,
             message,
             id: Bytes::new(),
             attempts: 0,
@@ -56,7 +72,6 @@ impl DeliveryParts {
             published: None,
             position: None,
             token,
-            settler,
         }
     }
 }
@@ -65,7 +80,7 @@ impl Delivery {
     /// Puts a delivery together; a plugin's side.
     #[must_use]
     pub fn from_parts(parts: DeliveryParts) -> Self {
-        Self { parts: Some(Box::new(parts)) }
+        Self { parts: Some(parts) }
     }
 
     /// Takes a delivery apart; the one who does so must settle the token.
@@ -75,23 +90,45 @@ impl Delivery {
     /// Never: the parts are there until the delivery is consumed.
     #[must_use]
     pub fn into_parts(mut self) -> DeliveryParts {
-        *self.parts.take().expect("a delivery has its parts until it is consumed")
+        self.parts.take().expect("a delivery has its parts until it is consumed")
     }
 
-    fn parts(&self) -> &DeliveryParts {
-        self.parts.as_deref().expect("a delivery has its parts until it is consumed")
+    /// Returns what it is made of.
+    ///
+    /// # Panics
+    ///
+    /// After [`disarm`](Self::disarm).
+    #[must_use]
+    pub fn parts(&self) -> &DeliveryParts {
+        self.parts.as_ref().expect("a delivery has its parts until it is consumed")
+    }
+
+    /// Returns what it is made of, to be changed; a layer's side.
+    ///
+    /// # Panics
+    ///
+    /// After [`disarm`](Self::disarm).
+    #[must_use]
+    pub fn parts_mut(&mut self) -> &mut DeliveryParts {
+        self.parts.as_mut().expect("a delivery has its parts until it is consumed")
+    }
+
+    /// Lets its parts go without an answer, as [`into_parts`](Self::into_parts) but where it lies; the one who does so
+    /// must settle the token.
+    pub fn disarm(&mut self) {
+        self.parts = None;
     }
 
     /// Returns the topic it came from.
     #[must_use]
     pub fn topic(&self) -> &Topic {
-        &self.parts().topic
+        &self.parts().origin.topic
     }
 
     /// Returns the queue it was given to.
     #[must_use]
     pub fn queue(&self) -> Option<&Queue> {
-        self.parts().queue.as_ref()
+        self.parts().origin.queue.as_ref()
     }
 
     /// Returns headers, key and body.
@@ -157,7 +194,7 @@ impl Delivery {
     /// Returns who takes the answer, for one who extends or settles many at once.
     #[must_use]
     pub fn settler(&self) -> &Arc<dyn Settler> {
-        &self.parts().settler
+        &self.parts().origin.settler
     }
 
     /// Answers: done. Resolves when the server knows; the answer is on its way even if the future is dropped.
@@ -199,14 +236,14 @@ impl Delivery {
     fn settle(self, settle: Settle, failures: u32) -> impl Future<Output = Result<()>> + Send {
         let parts = self.into_parts();
         let answer = Settlement::new(parts.token, settle, parts.attempts.saturating_add(failures));
-        parts.settler.settle(vec![answer]).first()
+        parts.origin.settler.settle(vec![answer]).first()
     }
 }
 
 impl Drop for Delivery {
     fn drop(&mut self) {
         if let Some(parts) = self.parts.take() {
-            drop(parts.settler.settle(vec![Settlement::new(parts.token, Settle::Release, parts.attempts)]));
+            drop(parts.origin.settler.settle(vec![Settlement::new(parts.token, Settle::Release, parts.attempts)]));
         }
     }
 }
@@ -220,8 +257,8 @@ impl fmt::Debug for Delivery {
 impl fmt::Debug for DeliveryParts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Delivery")
-            .field("topic", &self.topic)
-            .field("queue", &self.queue)
+            .field("topic", &self.origin.topic)
+            .field("queue", &self.origin.queue)
             .field("id", &self.id)
             .field("attempts", &self.attempts)
             .field("position", &self.position)

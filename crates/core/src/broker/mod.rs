@@ -29,7 +29,7 @@ use std::fmt;
 use async_trait::async_trait;
 
 pub use capability::Capability;
-pub use delivery::{Delivery, DeliveryParts};
+pub use delivery::{Delivery, DeliveryParts, Origin};
 pub use memory::Memory;
 pub use message::{Message, MessageOptions};
 pub use options::{BrokerOptions, Start, SubscribeOptions};

@@ -30,7 +30,7 @@ pub(crate) fn write(parts: &DeliveryParts, identity: &str, reason: Reason, error
     if kept.get(headers::ID).is_none() && !parts.id.is_empty() {
         kept.append(headers::ID, parts.id.clone());
     }
-    kept.append(headers::DEAD_TOPIC, parts.topic.as_str().to_owned());
+    kept.append(headers::DEAD_TOPIC, parts.origin.topic.as_str().to_owned());
     kept.append(headers::DEAD_QUEUE, identity.to_owned());
     kept.append(headers::DEAD_REASON, reason.to_string());
     kept.append(headers::DEAD_ERROR, one_line(&error.to_string()));

@@ -167,7 +167,7 @@ fn merge(deliveries: Vec<Delivery>) -> Vec<Found> {
 fn answer(copies: Vec<Delivery>, settle: &Settle) {
     for copy in copies {
         let parts = copy.into_parts();
-        drop(parts.settler.settle(vec![Settlement::new(parts.token, settle.clone(), parts.attempts)]));
+        drop(parts.origin.settler.settle(vec![Settlement::new(parts.token, settle.clone(), parts.attempts)]));
     }
 }
 

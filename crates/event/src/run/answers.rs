@@ -24,12 +24,23 @@ pub(crate) struct Batch {
 }
 
 impl Answers {
-    pub(crate) fn push(&mut self, settler: Arc<dyn Settler>, settlement: Settlement, now: Instant) {
+    pub(crate) fn push(&mut self, settler: &Arc<dyn Settler>, settlement: Settlement, now: Instant) {
+        self.batch(settler, now).push(settlement);
+    }
+
+    /// Adds many, and leaves their list empty.
+    pub(crate) fn append(&mut self, settler: &Arc<dyn Settler>, settlements: &mut Vec<Settlement>, now: Instant) {
+        self.batch(settler, now).append(settlements);
+    }
+
+    fn batch(&mut self, settler: &Arc<dyn Settler>, now: Instant) -> &mut Vec<Settlement> {
         self.since.get_or_insert(now);
-        match self.batches.last_mut() {
-            Some(batch) if Arc::ptr_eq(&batch.settler, &settler) => batch.settlements.push(settlement),
-            _ => self.batches.push(Batch { settler, settlements: vec![settlement] }),
+        if !self.batches.last().is_some_and(|batch| Arc::ptr_eq(&batch.settler, settler)) {
+            let settlements = Vec::with_capacity(MOST);
+            self.batches.push(Batch { settler: Arc::clone(settler), settlements });
         }
+        let last = self.batches.len() - 1;
+        &mut self.batches[last].settlements
     }
 
     /// Takes them out if they are many, or have waited long enough.

@@ -1,41 +1,60 @@
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Instant;
 
+use futures_util::FutureExt;
 use micro_core::Context;
 use tokio::time::timeout_at;
 use tracing::Instrument;
 
-use super::job::{Answer, Held, Job};
+use super::job::{Answer, Job};
 use super::member::Member;
 use super::screen::Screened;
+use super::state::Applied;
 use crate::failure::Failure;
 use crate::subscribe::BatchHandler;
 
 /// Collects and handles batches one after another, until the subscription is closed.
 pub(crate) async fn work(member: Arc<Member>, slot: usize, handler: Arc<dyn BatchHandler>) {
-    let mut answers = Vec::new();
+    let mut done = Done::Nothing;
     loop {
-        member.hand_in(slot, answers);
+        member.hand_in(slot, done);
         let batch = member.collect(slot).await;
         if batch.is_empty() {
             return;
         }
-        answers = member.handle_batch(slot, batch, &*handler).await;
+        let began = Instant::now();
+        done = member.handle_batch(slot, batch, &*handler).await;
+        member.measure.took(began.elapsed(), 1);
         tokio::task::consume_budget().await;
     }
 }
 
+/// What became of a batch.
+enum Done {
+    Nothing,
+    /// All of it is done.
+    All(Vec<Job>),
+    Each(Vec<Answer>),
+}
+
 impl Member {
     /// Hands in answers; from here on the worker counts as waiting.
-    fn hand_in(self: &Arc<Self>, slot: usize, answers: Vec<Answer>) {
+    fn hand_in(self: &Arc<Self>, slot: usize, done: Done) {
         let now = Instant::now();
         let (applied, batches) = {
             let mut state = self.lock();
-            let took = state.back(slot, now);
-            if !answers.is_empty() {
-                self.measure.took(took);
-            }
-            let applied = state.apply_batch(answers, now);
+            state.back(slot);
+            let applied = match done {
+                Done::Nothing => Applied::default(),
+                Done::All(jobs) => {
+                    state.acknowledge(jobs, now);
+                    Applied::default()
+                }
+                Done::Each(answers) => state.apply_batch(answers, now),
+            };
             if state.parked > 0 {
                 self.wake_one(&mut state);
             }
@@ -53,7 +72,7 @@ impl Member {
         let mut batch = Vec::new();
         let mut until = None;
         let _one_at_a_time = self.shared.collecting.lock().await;
-        self.lock().back(slot, Instant::now());
+        self.lock().back(slot);
         loop {
             let now = Instant::now();
             let batches = {
@@ -94,38 +113,58 @@ impl Member {
         }
     }
 
-    async fn handle_batch(self: &Arc<Self>, slot: usize, jobs: Vec<Job>, handler: &dyn BatchHandler) -> Vec<Answer> {
-        let mut answers = Vec::with_capacity(jobs.len());
-        let mut batch: Vec<Held> = Vec::with_capacity(jobs.len());
-        for job in jobs {
-            match self.screen(job) {
-                Screened::Handle(held) => batch.push(held),
-                Screened::Skip(held) => answers.push(self.skip(held)),
-                Screened::Dead(held, verdict) => answers.push(self.bury(slot, held, verdict).await),
+    async fn handle_batch(self: &Arc<Self>, slot: usize, mut jobs: Vec<Job>, handler: &dyn BatchHandler) -> Done {
+        let mut answers = Vec::new();
+        let mut place = 0;
+        while place < jobs.len() {
+            match self.screen(&mut jobs[place]) {
+                Screened::Handle => place += 1,
+                Screened::Skip => answers.push(self.skip(jobs.remove(place))),
+                Screened::Dead(verdict) => answers.push(self.bury(slot, jobs.remove(place), verdict).await),
             }
         }
-        if batch.is_empty() {
-            return answers;
+        if jobs.is_empty() {
+            return Done::Each(answers);
         }
         let deadline = Instant::now() + self.settings.time_limit;
-        let contexts: Vec<_> = batch.iter_mut().map(|held| self.context(held, deadline)).collect();
-        let bodies = batch.iter().map(|held| held.parts().message.body.clone());
-        let messages = contexts.iter().cloned().zip(bodies).collect();
-
         let context =
             Context::builder().service(self.service.clone()).endpoint(self.endpoint.clone()).deadline(deadline).build();
-        let span = tracing::debug_span!("event.handle_batch", topic = %self.topic, events = batch.len());
-        let call = handler.handle(context.clone(), messages).instrument(span);
+        let span = tracing::debug_span!("event.handle_batch", topic = %self.topic, events = jobs.len());
+        let call = handler.handle(context.clone(), &jobs).instrument(span);
         let results = match self.invoke(slot, &context, call, deadline).await {
             Ok(results) => results,
-            Err(failure) => batch.iter().map(|_| Err(Failure::duplicate(&failure))).collect(),
+            Err(failure) => jobs.iter().map(|_| Err(Failure::duplicate(&failure))).collect(),
         };
-        for ((mut held, context), result) in batch.into_iter().zip(contexts).zip(results) {
-            if result.is_err() {
-                held.parts_mut().message.headers = context.metadata().clone();
-            }
-            answers.push(self.conclude(slot, held, result).await);
+        if answers.is_empty() && results.iter().all(Result::is_ok) {
+            self.measure.ok.increment(jobs.len() as u64);
+            return Done::All(jobs);
         }
-        answers
+        for (job, result) in jobs.into_iter().zip(results) {
+            answers.push(self.conclude(slot, job, result).await);
+        }
+        Done::Each(answers)
+    }
+
+    /// Runs a handler: a panic and a time-out are failures.
+    async fn invoke<T>(
+        self: &Arc<Self>,
+        slot: usize,
+        context: &Context,
+        call: impl Future<Output = T>,
+        deadline: Instant,
+    ) -> Result<T, Failure> {
+        let mut call = pin!(context.clone().scope(AssertUnwindSafe(call).catch_unwind()));
+        let done = match futures_util::poll!(call.as_mut()) {
+            Poll::Ready(done) => Ok(done),
+            Poll::Pending => {
+                self.suspend(slot);
+                timeout_at(deadline.into(), call).await
+            }
+        };
+        match done {
+            Ok(Ok(result)) => Ok(result),
+            Ok(Err(panic)) => Err(Failure::panicked(&*panic)),
+            Err(_) => Err(Failure::late(self.settings.time_limit)),
+        }
     }
 }

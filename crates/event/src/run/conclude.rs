@@ -5,7 +5,7 @@ use micro_core::broker::{Reason, Settle};
 use micro_core::{Error, Kind, Result};
 use tokio::time::timeout;
 
-use super::job::{Answer, Held, Verdict};
+use super::job::{Answer, Job, Verdict};
 use super::member::Member;
 use crate::dead_letter;
 use crate::failure::Failure;
@@ -15,20 +15,20 @@ const DEAD_LETTER_LIMIT: Duration = Duration::from_secs(10);
 
 impl Member {
     /// Decides what becomes of a delivery after its handler.
-    pub(crate) async fn conclude(self: &Arc<Self>, slot: usize, mut held: Held, result: Result<(), Failure>) -> Answer {
+    pub(crate) async fn conclude(self: &Arc<Self>, slot: usize, mut job: Job, result: Result<(), Failure>) -> Answer {
         let failure = match result {
             Ok(()) => {
                 self.measure.ok.increment(1);
-                return held.settle(Settle::Ack);
+                return job.settle(Settle::Ack);
             }
             Err(failure) => failure,
         };
         // While stopping, a handler may fail only because what it needs is stopping too.
         if self.is_closing() {
             self.measure.released.increment(1);
-            return held.settle(Settle::Release);
+            return job.settle(Settle::Release);
         }
-        let parts = held.parts_mut();
+        let parts = job.delivery.parts_mut();
         if failure.permanent != Some(Reason::Decode) {
             parts.attempts = parts.attempts.saturating_add(1);
         }
@@ -38,7 +38,7 @@ impl Member {
         };
         let Some(pause) = pause else {
             let reason = failure.permanent.unwrap_or(Reason::Failed);
-            return self.bury(slot, held, Box::new(Verdict { reason, failure, tries: 0 })).await;
+            return self.bury(slot, job, Box::new(Verdict { reason, failure, tries: 0 })).await;
         };
         self.measure.retried.increment(1);
         tracing::warn!(
@@ -51,32 +51,32 @@ impl Member {
         );
         // Where the server forgets the count, or its pause would let the key's later messages pass, it waits here.
         if self.capability.retry && self.capability.attempts && !self.settings.ordered {
-            held.settle(Settle::Retry(pause))
+            job.settle(Settle::Retry(pause))
         } else {
-            held.wait(Instant::now() + pause, None, self.settings.ordered)
+            job.wait(Instant::now() + pause, None, self.settings.ordered)
         }
     }
 
     /// Gives a message up: to the dead letters if it has any, and only then is it settled.
-    pub(crate) async fn bury(self: &Arc<Self>, slot: usize, held: Held, mut verdict: Box<Verdict>) -> Answer {
+    pub(crate) async fn bury(self: &Arc<Self>, slot: usize, job: Job, mut verdict: Box<Verdict>) -> Answer {
         if self.is_closing() {
             self.measure.released.increment(1);
-            return held.settle(Settle::Release);
+            return job.settle(Settle::Release);
         }
         let reason = verdict.reason;
         let Some(identity) = self.identity.as_deref().filter(|_| self.settings.dead_letter) else {
-            self.report(&held, &verdict, "the message is given up; it is not kept, as there are no dead letters here");
+            self.report(&job, &verdict, "the message is given up; it is not kept, as there are no dead letters here");
             self.measure.dropped.increment(1);
             // Where the server has dead letters of its own, a rejected message would go there against the wish.
-            return held.settle(if self.capability.dead_letter { Settle::Ack } else { Settle::Reject(reason) });
+            return job.settle(if self.capability.dead_letter { Settle::Ack } else { Settle::Reject(reason) });
         };
         if self.capability.dead_letter {
-            self.report(&held, &verdict, "the message is given up, to the broker's own dead letters");
+            self.report(&job, &verdict, "the message is given up, to the broker's own dead letters");
             self.measure.dead.increment(1);
-            return held.settle(Settle::Reject(reason));
+            return job.settle(Settle::Reject(reason));
         }
         self.suspend(slot);
-        let letter = dead_letter::write(held.parts(), identity, reason, &verdict.failure.error);
+        let letter = dead_letter::write(job.delivery.parts(), identity, reason, &verdict.failure.error);
         let topic = self.topic.dead();
         let published = timeout(DEAD_LETTER_LIMIT, async {
             self.broker.ready().await?;
@@ -87,9 +87,9 @@ impl Member {
         });
         match published {
             Ok(_) => {
-                self.report(&held, &verdict, "the message is given up; it is kept as a dead letter");
+                self.report(&job, &verdict, "the message is given up; it is kept as a dead letter");
                 self.measure.dead.increment(1);
-                held.settle(Settle::Ack)
+                job.settle(Settle::Ack)
             }
             Err(error) => {
                 verdict.tries += 1;
@@ -98,13 +98,13 @@ impl Member {
                     topic = %self.topic, %error,
                     "the dead letter could not be published; the message is kept, trying again in {pause:?}"
                 );
-                held.wait(Instant::now() + pause, Some(verdict), self.settings.ordered)
+                job.wait(Instant::now() + pause, Some(verdict), self.settings.ordered)
             }
         }
     }
 
-    fn report(&self, held: &Held, verdict: &Verdict, text: &str) {
-        let parts = held.parts();
+    fn report(&self, job: &Job, verdict: &Verdict, text: &str) {
+        let parts = job.delivery.parts();
         tracing::error!(
             topic = %self.topic,
             queue = self.identity.as_deref(),

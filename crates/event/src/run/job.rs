@@ -2,12 +2,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use micro_core::broker::{Delivery, DeliveryParts, Reason, Settle, Settlement, Settler, Token};
+use micro_core::broker::{Delivery, Reason, Settle, Settlement, Settler, Token};
 
 use super::lanes::Keyed;
 use crate::failure::Failure;
 
-/// A delivery that waits for a worker.
+/// A delivery that waits for a worker, or is in its hands. Dropped unanswered, as when its worker is aborted, it is
+/// released.
 pub(crate) struct Job {
     pub(crate) delivery: Delivery,
     /// Set when it is given up already, and only its dead letter is still to be written.
@@ -28,47 +29,28 @@ impl Keyed for Job {
     }
 }
 
-/// A delivery in a worker's hands. Dropped unanswered, as when its worker is aborted, it is released.
-pub(crate) struct Held(Option<DeliveryParts>);
-
-impl Held {
+impl Job {
     pub(crate) fn new(delivery: Delivery) -> Self {
-        Self(Some(delivery.into_parts()))
-    }
-
-    pub(crate) fn parts(&self) -> &DeliveryParts {
-        self.0.as_ref().expect("a held delivery has its parts until it is answered")
-    }
-
-    pub(crate) fn parts_mut(&mut self) -> &mut DeliveryParts {
-        self.0.as_mut().expect("a held delivery has its parts until it is answered")
-    }
-
-    fn into_parts(mut self) -> DeliveryParts {
-        self.0.take().expect("a held delivery has its parts until it is answered")
+        Self { delivery, verdict: None }
     }
 
     /// Answers it.
-    pub(crate) fn settle(self, settle: Settle) -> Answer {
-        let parts = self.into_parts();
+    pub(crate) fn settle(mut self, settle: Settle) -> Answer {
+        let parts = self.delivery.parts_mut();
         let settlement = Settlement::new(parts.token, settle, parts.attempts);
-        Answer { key: parts.message.key, action: Action::Settle(parts.settler, settlement) }
+        let answer = Answer {
+            key: parts.message.key.take(),
+            action: Action::Settle(Arc::clone(&parts.origin.settler), settlement),
+        };
+        self.delivery.disarm();
+        answer
     }
 
     /// Keeps it here, for another try at a time.
     pub(crate) fn wait(self, at: Instant, verdict: Option<Box<Verdict>>, in_place: bool) -> Answer {
-        let parts = self.into_parts();
-        let key = parts.message.key.clone();
-        let job = Job { delivery: Delivery::from_parts(parts), verdict };
+        let key = self.delivery.key().cloned();
+        let job = Self { delivery: self.delivery, verdict };
         Answer { key, action: Action::Wait(Waiting { at, job, in_place }) }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        if let Some(parts) = self.0.take() {
-            drop(parts.settler.settle(vec![Settlement::new(parts.token, Settle::Release, parts.attempts)]));
-        }
     }
 }
 

@@ -35,7 +35,8 @@ impl Measure {
         }
     }
 
-    pub(crate) fn took(&self, time: Duration) {
-        self.duration.record(time);
+    /// Notes how long each of some handlers took.
+    pub(crate) fn took(&self, time: Duration, handlers: u32) {
+        self.duration.record_many(time, handlers as usize);
     }
 }

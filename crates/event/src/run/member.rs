@@ -223,10 +223,11 @@ impl Member {
     pub(crate) fn release(&self, jobs: Vec<Job>) {
         let mut answers = Answers::default();
         let now = Instant::now();
-        for job in jobs {
-            let parts = job.delivery.into_parts();
+        for mut job in jobs {
+            let parts = job.delivery.parts();
+            answers.push(&parts.origin.settler, Settlement::new(parts.token, Settle::Release, parts.attempts), now);
             self.measure.released.increment(1);
-            answers.push(parts.settler, Settlement::new(parts.token, Settle::Release, parts.attempts), now);
+            job.delivery.disarm();
         }
         self.send(answers.take());
     }

@@ -25,6 +25,7 @@ use micro_core::{Error, Kind, Result};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
+pub(crate) use self::job::Job;
 use self::measure::Measure;
 use self::member::{Member, Shared};
 use self::pump::Pump;

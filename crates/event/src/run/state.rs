@@ -1,18 +1,22 @@
 use std::collections::{BinaryHeap, HashMap};
 use std::time::{Duration, Instant};
 
-use micro_core::broker::{Delivery, Token};
+use bytes::Bytes;
+use micro_core::broker::{Delivery, Settle, Settlement, Token};
 
 use super::answers::{Answers, Batch};
 use super::job::{Action, Answer, Job, Waiting};
 use super::lanes::{Keyed, Lanes};
+use super::worker::{Ended, Run};
 
 /// A handler that keeps its thread longer than this is worth a second worker.
-const HEAVY: Duration = Duration::from_micros(20);
+pub(crate) const HEAVY: Duration = Duration::from_micros(20);
 /// So many of them in a row are needed.
 const HEAVY_RUN: u32 = 2;
 /// So many handlers in a row must return at once before one runs in the pump's task.
 const LIGHT_RUN: u32 = 256;
+/// So many are taken at once then.
+const RUN: usize = 32;
 /// Workers that took nothing for so long, though there is work, are stuck.
 const STUCK: Duration = Duration::from_micros(200);
 
@@ -113,7 +117,7 @@ impl State {
     /// Adds what was pulled, and tells who shall be woken for it.
     pub(crate) fn push(&mut self, deliveries: Vec<Delivery>, now: Instant, concurrency: usize) -> Help {
         for delivery in deliveries {
-            self.lanes.push(Job { delivery, verdict: None });
+            self.lanes.push(Job::new(delivery));
         }
         // The resident goes on as soon as the pump, which calls this, lets it.
         let next = self.resident == Resident::Active && !self.slots[self.resident_slot].suspended;
@@ -163,22 +167,48 @@ impl State {
         self.slots.len() - 1
     }
 
-    /// Notes that a worker is back from its handler, and returns how long that took.
-    pub(crate) fn back(&mut self, slot: usize, now: Instant) -> Duration {
+    /// Takes in what a worker did.
+    pub(crate) fn hand_in(&mut self, run: &mut Run) -> Applied {
+        if run.light > 0 {
+            (self.heavy, self.light) = (0, self.light.saturating_add(run.light));
+        }
+        // One alone may have lost its thread to somebody else for a moment.
+        match run.end {
+            Some(Ended::Heavy) => (self.heavy, self.light) = ((self.heavy + 1).min(HEAVY_RUN), 0),
+            Some(Ended::Waited) => self.light = 0,
+            None => {}
+        }
+        (run.light, run.end) = (0, None);
+        if let Some(settler) = &run.settler
+            && !run.settled.is_empty()
+        {
+            self.answers.append(settler, &mut run.settled, run.now);
+        }
+        for key in run.keys.drain(..) {
+            self.lanes.finish(&key);
+        }
+        match run.answer.take() {
+            Some(answer) => self.apply(answer, run.now),
+            None => Applied::default(),
+        }
+    }
+
+    /// Notes that a worker is back from its handlers.
+    pub(crate) fn back(&mut self, slot: usize) {
         let slot = &mut self.slots[slot];
         slot.tokens.clear();
-        let took = now.saturating_duration_since(slot.since);
-        if slot.suspended {
-            slot.suspended = false;
+        if std::mem::take(&mut slot.suspended) {
             self.active += 1;
-        } else {
-            // One alone may have lost its thread to somebody else for a moment.
-            match took > HEAVY {
-                true => (self.heavy, self.light) = ((self.heavy + 1).min(HEAVY_RUN), 0),
-                false => (self.heavy, self.light) = (0, self.light.saturating_add(1)),
-            }
         }
-        took
+    }
+
+    /// Takes back what a worker took and did not begin; one it still has.
+    pub(crate) fn give_back(&mut self, slot: usize, run: &mut Run, kept: Option<Token>) {
+        for job in run.jobs.drain(run.begun..).rev() {
+            self.lanes.resume(job);
+        }
+        run.clear();
+        self.slots[slot].tokens.retain(|token| Some(*token) == kept);
     }
 
     /// Notes that a worker waits for something, so that another may go on.
@@ -199,7 +229,7 @@ impl State {
             self.lanes.finish(key);
         }
         match answer.action {
-            Action::Settle(settler, settlement) => self.answers.push(settler, settlement, now),
+            Action::Settle(settler, settlement) => self.answers.push(&settler, settlement, now),
             Action::Wait(waiting) => self.wait(waiting, &mut applied),
         }
         applied
@@ -213,7 +243,7 @@ impl State {
         for answer in answers {
             let waits = answer.key.map(|key| keys.entry(key).or_insert(false));
             match answer.action {
-                Action::Settle(settler, settlement) => self.answers.push(settler, settlement, now),
+                Action::Settle(settler, settlement) => self.answers.push(&settler, settlement, now),
                 Action::Wait(waiting) if waiting.in_place && !self.closed => match waits {
                     Some(true) => behind.push(waiting.job),
                     Some(first) => {
@@ -234,6 +264,27 @@ impl State {
         applied
     }
 
+    /// Notes that all of a batch is done.
+    pub(crate) fn acknowledge(&mut self, jobs: Vec<Job>, now: Instant) {
+        // Those of one key follow each other in a batch.
+        let mut last: Option<Bytes> = None;
+        for mut job in jobs {
+            let parts = job.delivery.parts_mut();
+            let settlement = Settlement::new(parts.token, Settle::Ack, parts.attempts);
+            self.answers.push(&parts.origin.settler, settlement, now);
+            if let Some(key) = parts.message.key.take()
+                && last.as_ref() != Some(&key)
+                && let Some(before) = last.replace(key)
+            {
+                self.lanes.finish(&before);
+            }
+            job.delivery.disarm();
+        }
+        if let Some(key) = last {
+            self.lanes.finish(&key);
+        }
+    }
+
     fn wait(&mut self, waiting: Waiting, applied: &mut Applied) {
         if self.closed {
             applied.released.push(waiting.job);
@@ -243,11 +294,17 @@ impl State {
         self.waiting.push(waiting);
     }
 
-    /// Takes a job for a worker.
-    pub(crate) fn take(&mut self, slot: usize, now: Instant) -> Option<Job> {
-        let job = self.lanes.take()?;
-        self.begin(slot, &job, now);
-        Some(job)
+    /// Takes jobs for a worker: many, as long as handlers return at once.
+    pub(crate) fn take(&mut self, slot: usize, run: &mut Run) -> bool {
+        run.clear();
+        let most = if self.light >= LIGHT_RUN { RUN } else { 1 };
+        while run.jobs.len() < most
+            && let Some(job) = self.lanes.take()
+        {
+            self.begin(slot, &job, run.now);
+            run.jobs.push(job);
+        }
+        !run.jobs.is_empty()
     }
 
     /// Takes jobs for a batch until there are `max`; those of one key may follow each other in it.

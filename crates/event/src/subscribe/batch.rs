@@ -1,12 +1,12 @@
 use std::marker::PhantomData;
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use micro_core::codec::Payload;
 use micro_core::{Context, Error, Kind, Result};
 
 use crate::decode::decode;
 use crate::failure::Failure;
+use crate::run::Job;
 
 /// What a batch handler returns: one answer for all, or one an event, in order.
 #[diagnostic::on_unimplemented(
@@ -71,8 +71,8 @@ where
 
 /// A batch handler whose type is forgotten.
 pub(crate) trait BatchHandler: Send + Sync {
-    /// Handles messages given by headers (in the contexts) and bodies; one answer each.
-    fn handle(&self, context: Context, messages: Vec<(Context, Bytes)>) -> BoxFuture<'_, Vec<Result<(), Failure>>>;
+    /// Handles messages; one answer each.
+    fn handle<'a>(&'a self, context: Context, jobs: &'a [Job]) -> BoxFuture<'a, Vec<Result<(), Failure>>>;
 }
 
 pub(crate) struct TypedBatch<T, H>(H, PhantomData<fn(T)>);
@@ -84,12 +84,14 @@ impl<T, H> TypedBatch<T, H> {
 }
 
 impl<T: Payload, H: EventsHandler<T>> BatchHandler for TypedBatch<T, H> {
-    fn handle(&self, context: Context, messages: Vec<(Context, Bytes)>) -> BoxFuture<'_, Vec<Result<(), Failure>>> {
+    fn handle<'a>(&'a self, context: Context, jobs: &'a [Job]) -> BoxFuture<'a, Vec<Result<(), Failure>>> {
         Box::pin(async move {
-            let mut values = Vec::with_capacity(messages.len());
-            let mut answers = Vec::with_capacity(messages.len());
-            for (own, body) in messages {
-                answers.push(decode::<T>(&own, body).map(|value| values.push(value)));
+            let mut values = Vec::with_capacity(jobs.len());
+            let mut answers = Vec::with_capacity(jobs.len());
+            for job in jobs {
+                let parts = job.delivery.parts();
+                let read = decode::<T>(parts.origin.topic.as_str(), &parts.message.headers, parts.message.body.clone());
+                answers.push(read.map(|value| values.push(value)));
             }
             let events = values.len();
             if events > 0 {

@@ -1,7 +1,8 @@
-use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{self, Poll, ready};
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 use micro_core::broker::Message;
 use micro_core::codec::Payload;
 use micro_core::{Context, Result};
@@ -29,43 +30,96 @@ where
     type Future = Fut;
 }
 
-/// A handler whose type is forgotten. The context carries headers and delivery, so that only the body comes beside it.
+/// A handler whose type is forgotten.
 pub(crate) trait Handler: Send + Sync {
-    fn handle(&self, context: Context, body: Bytes) -> BoxFuture<'_, Result<(), Failure>>;
+    /// Prepares a place where a worker calls it, again and again.
+    fn place(self: Arc<Self>) -> Box<dyn Place>;
 }
 
-/// Decodes, then calls.
-pub(crate) struct Typed<T, H>(H, PhantomData<fn(T)>);
+/// Where a worker calls a handler, one message at a time: the handler's future lies in the same memory each time.
+pub(crate) trait Place: Send {
+    /// Reads the message and calls the handler. The context carries headers and delivery, so that only the body comes
+    /// beside it.
+    fn call(&mut self, context: &Context, body: Bytes) -> Result<(), Failure>;
 
-impl<T, H> Typed<T, H> {
-    pub(crate) fn new(handler: H) -> Self {
-        Self(handler, PhantomData)
+    /// Goes on with what was called.
+    fn poll(&mut self, task: &mut task::Context<'_>) -> Poll<Result<(), Failure>>;
+
+    /// Drops what was called and is not done.
+    fn clear(&mut self);
+}
+
+/// The place of a handler whose call returns a future.
+pub(crate) struct CallPlace<C, F> {
+    call: C,
+    future: Pin<Box<Option<F>>>,
+}
+
+impl<C, F, E> CallPlace<C, F>
+where
+    C: FnMut(&Context, Bytes) -> Result<F, Failure> + Send + 'static,
+    F: Future<Output = Result<(), E>> + Send + 'static,
+    E: Into<Failure>,
+{
+    pub(crate) fn boxed(call: C) -> Box<dyn Place> {
+        Box::new(Self { call, future: Box::pin(None) })
     }
 }
 
-impl<T: Payload, H: EventHandler<T>> Handler for Typed<T, H> {
-    fn handle(&self, context: Context, body: Bytes) -> BoxFuture<'_, Result<(), Failure>> {
-        Box::pin(async move {
-            let value = decode::<T>(&context, body)?;
-            (self.0)(context, value).await.map_err(Failure::from)
+impl<C, F, E> Place for CallPlace<C, F>
+where
+    C: FnMut(&Context, Bytes) -> Result<F, Failure> + Send,
+    F: Future<Output = Result<(), E>> + Send,
+    E: Into<Failure>,
+{
+    fn call(&mut self, context: &Context, body: Bytes) -> Result<(), Failure> {
+        let future = (self.call)(context, body)?;
+        self.future.set(Some(future));
+        Ok(())
+    }
+
+    fn poll(&mut self, task: &mut task::Context<'_>) -> Poll<Result<(), Failure>> {
+        let Some(future) = self.future.as_mut().as_pin_mut() else { return Poll::Ready(Ok(())) };
+        let result = ready!(future.poll(task));
+        self.future.set(None);
+        Poll::Ready(result.map_err(Into::into))
+    }
+
+    fn clear(&mut self) {
+        self.future.set(None);
+    }
+}
+
+/// Reads what its handler takes, then calls it.
+pub(crate) struct Reading<T, H> {
+    read: fn(&Context, Bytes) -> Result<T, Failure>,
+    handler: H,
+}
+
+impl<T: Payload, H: EventHandler<T>> Reading<T, H> {
+    /// Decodes.
+    pub(crate) fn typed(handler: H) -> Self {
+        Self { read: |context, body| decode(context.endpoint().unwrap_or_default(), context.metadata(), body), handler }
+    }
+}
+
+impl<H: EventHandler<Message>> Reading<Message, H> {
+    /// Puts the message together again.
+    pub(crate) fn raw(handler: H) -> Self {
+        Self { read: |context, body| Ok(message(context, body)), handler }
+    }
+}
+
+impl<T: 'static, H: EventHandler<T>> Handler for Reading<T, H> {
+    fn place(self: Arc<Self>) -> Box<dyn Place> {
+        CallPlace::boxed(move |context: &Context, body| {
+            let value = (self.read)(context, body)?;
+            Ok((self.handler)(context.clone(), value))
         })
     }
 }
 
-/// Calls with the message as it is.
-pub(crate) struct Raw<H>(pub(crate) H);
-
-impl<H: EventHandler<Message>> Handler for Raw<H> {
-    fn handle(&self, context: Context, body: Bytes) -> BoxFuture<'_, Result<(), Failure>> {
-        Box::pin(async move {
-            let message = message(&context, body);
-            (self.0)(context, message).await.map_err(Failure::from)
-        })
-    }
-}
-
-/// Puts the message together again.
-pub(crate) fn message(context: &Context, body: Bytes) -> Message {
+fn message(context: &Context, body: Bytes) -> Message {
     let mut message = Message::new(body);
     message.headers = context.metadata().clone();
     message.key = context.event().and_then(|event| event.key.clone());

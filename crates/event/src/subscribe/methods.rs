@@ -1,15 +1,16 @@
 use std::fmt;
+use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::join_all;
 use micro_core::codec::Payload;
 use micro_core::registry::Value;
 use micro_core::{Context, Error, Kind, Result};
 
-use super::handler::{EventHandler, Handler, Typed};
+use super::handler::{CallPlace, EventHandler, Handler, Place, Reading};
 use crate::failure::Failure;
 
 /// A value whose methods all receive the events of a topic. `#[subscriber]` on its `impl` writes this.
@@ -26,19 +27,23 @@ pub trait SubscriberMethods: Send + Sync + 'static {
 pub struct Method {
     pub(crate) name: String,
     pub(crate) request: Value,
-    handler: Box<dyn Handler>,
+    handler: Arc<dyn Handler>,
 }
 
 impl Method {
     /// Creates a method that takes events of one type.
     pub fn new<T: Payload, H: EventHandler<T>>(name: impl Into<String>, handler: H) -> Self {
-        Self { name: name.into(), request: T::describe(), handler: Box::new(Typed::new(handler)) }
+        Self { name: name.into(), request: T::describe(), handler: Arc::new(Reading::typed(handler)) }
     }
 
     /// Calls it so that its panic does not stop the others.
-    async fn call(&self, context: Context, body: Bytes) -> Result<(), Failure> {
-        let call = AssertUnwindSafe(self.handler.handle(context, body)).catch_unwind();
-        call.await.unwrap_or_else(|panic| Err(Failure::panicked(&*panic)))
+    async fn call(&self, context: &Context, body: Bytes) -> Result<(), Failure> {
+        let mut place = Arc::clone(&self.handler).place();
+        let call = AssertUnwindSafe(async {
+            place.call(context, body)?;
+            poll_fn(|task| place.poll(task)).await
+        });
+        call.catch_unwind().await.unwrap_or_else(|panic| Err(Failure::panicked(&*panic)))
     }
 }
 
@@ -46,11 +51,14 @@ impl Method {
 pub(crate) struct Methods(pub(crate) Vec<Method>);
 
 impl Handler for Methods {
-    fn handle(&self, context: Context, body: Bytes) -> BoxFuture<'_, Result<(), Failure>> {
-        Box::pin(async move {
-            let calls: Vec<_> =
-                self.0.iter().map(|method| method.call(context.clone(), body.clone()).boxed()).collect();
-            join(self.0.iter().zip(join_all(calls).await))
+    fn place(self: Arc<Self>) -> Box<dyn Place> {
+        CallPlace::boxed(move |context: &Context, body: Bytes| {
+            let (methods, context) = (Arc::clone(&self), context.clone());
+            Ok(async move {
+                let calls = methods.0.iter().map(|method| method.call(&context, body.clone()).boxed());
+                let results = join_all(calls.collect::<Vec<_>>()).await;
+                join(methods.0.iter().zip(results))
+            })
         })
     }
 }

@@ -9,7 +9,7 @@ mod subscriber;
 pub(crate) use batch::BatchHandler;
 pub use batch::{BatchOutcome, EventsHandler};
 pub use handler::EventHandler;
-pub(crate) use handler::Handler;
+pub(crate) use handler::{Handler, Place};
 pub use methods::{Method, SubscriberMethods};
 pub(crate) use subscribed::Command;
 pub use subscribed::Subscribed;

@@ -8,7 +8,7 @@ use micro_core::codec::Payload;
 use micro_core::registry::{Endpoint, Value};
 
 use super::batch::{BatchHandler, EventsHandler, TypedBatch};
-use super::handler::{EventHandler, Handler, Raw, Typed};
+use super::handler::{EventHandler, Handler, Reading};
 use super::methods::{Methods, SubscriberMethods};
 use crate::retry::{FOREVER, RetryPolicy};
 
@@ -83,7 +83,7 @@ impl Default for Settings {
 /// let warehouse = subscriber("orders.created", ship).queue("warehouse").concurrency(4);
 /// ```
 pub fn subscriber<T: Payload, H: EventHandler<T>>(topic: impl AsRef<str>, handler: H) -> Subscriber {
-    let work = Work::Single(Arc::new(Typed::new(handler)));
+    let work = Work::Single(Arc::new(Reading::typed(handler)));
     Subscriber::new(topic.as_ref(), work, vec![("Func".to_owned(), Some(T::describe()))])
 }
 
@@ -98,7 +98,7 @@ pub fn batch_subscriber<T: Payload, H: EventsHandler<T>>(topic: impl AsRef<str>,
 
 /// Makes a subscriber of messages as they are, without decoding; retry, dead letter and lanes are the same.
 pub fn raw_subscriber<H: EventHandler<Message>>(topic: impl AsRef<str>, handler: H) -> Subscriber {
-    Subscriber::new(topic.as_ref(), Work::Single(Arc::new(Raw(handler))), vec![("Func".to_owned(), None)])
+    Subscriber::new(topic.as_ref(), Work::Single(Arc::new(Reading::raw(handler))), vec![("Func".to_owned(), None)])
 }
 
 /// Makes a subscriber of a value: all its methods get every message, at the same time, and all have to succeed.

@@ -178,8 +178,8 @@ async fn an_answer_given_twice_is_a_conflict() {
         desk.publish(["x"]).await;
         let parts = take(&mut subscription, 1).await.remove(0).into_parts();
         let answer = || micro_core::broker::Settlement::new(parts.token, micro_core::broker::Settle::Ack, 0);
-        parts.settler.settle(vec![answer()]).first().await.unwrap();
-        let error = parts.settler.settle(vec![answer()]).first().await.unwrap_err();
+        parts.origin.settler.settle(vec![answer()]).first().await.unwrap();
+        let error = parts.origin.settler.settle(vec![answer()]).first().await.unwrap_err();
         assert_eq!(error.kind(), micro_core::Kind::Conflict);
         assert!(error.to_string().contains("settled already"), "{error}");
     }
@@ -220,7 +220,7 @@ async fn failures_counted_by_who_held_a_message_outlive_its_release() {
     desk.publish(["x"]).await;
     let parts = take(&mut queue, 1).await.remove(0).into_parts();
     let release = micro_core::broker::Settlement::new(parts.token, micro_core::broker::Settle::Release, 3);
-    parts.settler.settle(vec![release]).first().await.unwrap();
+    parts.origin.settler.settle(vec![release]).first().await.unwrap();
     let again = take(&mut queue, 1).await.remove(0);
     assert_eq!(again.attempts(), 3);
     again.ack().await.unwrap();

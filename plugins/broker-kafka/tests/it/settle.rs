@@ -94,7 +94,7 @@ async fn a_token_settles_once_and_the_second_time_is_a_conflict() {
     within("receipt", broker.publish(&topic, texts("m", 1)).all()).await.unwrap();
     let parts = take(&mut *one, 1).await.remove(0).into_parts();
     let twice = vec![Settlement::new(parts.token, Settle::Ack, 0), Settlement::new(parts.token, Settle::Ack, 0)];
-    let results = within("outcome", parts.settler.settle(twice)).await;
+    let results = within("outcome", parts.origin.settler.settle(twice)).await;
     assert!(results[0].is_ok());
     assert_eq!(results[1].as_ref().unwrap_err().kind(), Kind::Conflict);
     broker.disconnect().await.unwrap();

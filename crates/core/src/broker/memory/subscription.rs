@@ -10,13 +10,13 @@ use super::client::Client;
 use super::group::Taken;
 use super::topic::Shared;
 use crate::broker::{
-    Delivery, DeliveryParts, Outcomes, Queue, Settled, Settlement, Settler, Start, Subscription, Token, Topic,
+    Delivery, DeliveryParts, Origin, Outcomes, Queue, Settled, Settlement, Settler, Start, Subscription, Token, Topic,
 };
 use crate::{Error, Result};
 
 /// The pulling side of one member.
 pub(super) struct MemorySubscription {
-    queue: Option<Queue>,
+    origin: Arc<Origin>,
     notify: Arc<Notify>,
     seat: Arc<Seat>,
     stopped: bool,
@@ -33,15 +33,16 @@ pub(super) struct Seat {
 
 impl MemorySubscription {
     pub(super) fn new(seat: Seat, queue: Option<Queue>, notify: Arc<Notify>) -> Self {
-        Self { queue, notify, seat: Arc::new(seat), stopped: false }
+        let seat = Arc::new(seat);
+        let settler: Arc<dyn Settler> = Arc::<Seat>::clone(&seat);
+        let origin = Origin::new(seat.topic.name.clone(), queue, settler);
+        Self { origin, notify, seat, stopped: false }
     }
 
     fn delivery(&self, taken: Taken) -> Delivery {
         let Taken { token, record, attempts, deliveries } = taken;
         let capability = self.seat.client.capability();
-        let settler: Arc<dyn Settler> = Arc::<Seat>::clone(&self.seat);
-        let mut parts = DeliveryParts::new(self.seat.topic.name.clone(), record.message.clone(), token, settler);
-        parts.queue = self.queue.clone();
+        let mut parts = DeliveryParts::new(Arc::clone(&self.origin), record.message.clone(), token);
         parts.id = match record.message.headers.get_bytes("Micro-Id") {
             Some(id) => id.clone(),
             None => Bytes::from(record.position().to_string()),
@@ -81,7 +82,7 @@ impl Subscription for MemorySubscription {
     }
 
     fn queue(&self) -> Option<&Queue> {
-        self.queue.as_ref()
+        self.origin.queue.as_ref()
     }
 
     async fn next(&mut self, max: usize) -> Result<Option<Vec<Delivery>>> {
@@ -162,7 +163,7 @@ impl fmt::Debug for MemorySubscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subscription")
             .field("topic", &self.seat.topic.name)
-            .field("queue", &self.queue)
+            .field("queue", &self.origin.queue)
             .field("stopped", &self.stopped)
             .finish()
     }

@@ -111,7 +111,7 @@ async fn settling_twice_is_a_conflict_and_changes_nothing() {
     let mut subscription = broker.subscribe(&topic, of("q")).await.unwrap();
     publish(&broker, &topic, ["1", "2"]).await;
     let parts = one(&mut subscription).await.into_parts();
-    let settle = |answer| parts.settler.settle(vec![Settlement::new(parts.token, answer, 0)]).first();
+    let settle = |answer| parts.origin.settler.settle(vec![Settlement::new(parts.token, answer, 0)]).first();
     settle(Settle::Ack).await.unwrap();
     // Its slot is in use again: the old token must not reach the new delivery.
     let second = one(&mut subscription).await;
@@ -154,10 +154,10 @@ async fn a_lease_that_is_extended_holds() {
     let mut b = broker.subscribe(&topic, of("q")).await.unwrap();
     let began = Instant::now();
     while began.elapsed() < Duration::from_millis(1_200) {
-        parts.settler.extend(&[parts.token]);
+        parts.origin.settler.extend(&[parts.token]);
         assert!(tokio::time::timeout(Duration::from_millis(50), b.next(1)).await.is_err(), "it is still held");
     }
-    parts.settler.settle(vec![Settlement::new(parts.token, Settle::Ack, 0)]).first().await.unwrap();
+    parts.origin.settler.settle(vec![Settlement::new(parts.token, Settle::Ack, 0)]).first().await.unwrap();
     silent(&mut b).await;
 }
 
@@ -171,7 +171,7 @@ async fn answers_come_in_batches_one_result_each() {
     let mut answers: Vec<_> = held.iter().map(|parts| Settlement::new(parts.token, Settle::Ack, 0)).collect();
     answers[1].settle = Settle::Retry(Duration::ZERO);
     answers.push(answers[0].clone());
-    let results = held[0].settler.settle(answers).await;
+    let results = held[0].origin.settler.settle(answers).await;
     assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, true, true, false]);
     assert_eq!(drain(&mut subscription, 1).await, ["1"], "only the failed entry comes back");
     broker.publish(&topic, vec![Message::new("4")]).all().await.unwrap();
