@@ -30,7 +30,7 @@ type Pair = (Bytes, Bytes);
 enum Kept {
     List(Vec<Pair>),
     /// One piece, and its pairs once somebody asked for them.
-    Packed(Bytes, OnceLock<Box<Vec<Pair>>>),
+    Packed(Bytes, OnceLock<Box<[Pair]>>),
 }
 
 impl Headers {
@@ -82,7 +82,7 @@ impl Headers {
             Kept::List(list) => list,
             Kept::Packed(piece, list) => list.get_or_init(|| {
                 let pairs = Packed(piece).map(|(name, value)| (piece.slice_ref(name), piece.slice_ref(value)));
-                Box::new(pairs.collect())
+                pairs.collect()
             }),
         }
     }
