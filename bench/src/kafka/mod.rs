@@ -132,7 +132,6 @@ pub(crate) fn client_role(arguments: &[String]) -> Result<()> {
         round: round.clone(),
         messages: number(messages)? as usize,
     };
-    if what == "fill" { return events::fill(&task.servers, task.messages); }
     let kind = Kind::ALL.iter().find(|kind| kind.word() == *what).ok_or_else(|| format!("what is {what}?"))?;
     let sample = match *kind {
         Kind::BarePublish => bare::publish(&task),

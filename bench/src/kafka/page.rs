@@ -15,7 +15,8 @@ pub(super) fn write(cells: &[Cell]) -> Result<Verdict> {
         "Events of 100 B of protobuf with the headers Content-Type and Micro-Id, on one real server on the same machine;\n\
          4 partitions, acks=all, idempotent, linger 5 ms, read_committed. `rdkafka` is its ThreadedProducer with a delivery\n\
          callback and its BaseConsumer, each polled message decoded: the same encoding, headers, ids and settings, one\n\
-         commit every 50 ms. Ours, on a default tokio runtime: `publish_all` of 1,000 in 64 tasks, and a `subscriber` of\n\
+         commit every 50 ms, and 50,000 messages a partition read ahead where ours are 12,500 (each has what is best for\n\
+         it). Ours, which commit at the latest 20 ms after an answer, on a default tokio runtime: `publish_all` of 1,000 in 64 tasks, and a `subscriber` of\n\
          a queue that settles each event. The plugin alone takes messages that are encoded once, and decodes none. A reader\n\
          counts from its first message to its last, in a group of its own. CPU is that of the client process; the server\n\
          is on the same cores, so that rates move with both.",

@@ -115,6 +115,7 @@ impl Context {
 
     /// Returns the endpoint (`Greeter.Greet`), or the topic of an event.
     #[must_use]
+    #[inline]
     pub fn endpoint(&self) -> Option<&str> {
         self.0.endpoint.as_deref()
     }
@@ -127,6 +128,7 @@ impl Context {
 
     /// Returns what the caller sent along: names are found without case.
     #[must_use]
+    #[inline]
     pub fn metadata(&self) -> &Headers {
         &self.0.metadata
     }
@@ -145,6 +147,7 @@ impl Context {
 
     /// Returns what is known of the delivery, if this is an event.
     #[must_use]
+    #[inline]
     pub fn event(&self) -> Option<&EventInfo> {
         self.0.event.as_ref()
     }

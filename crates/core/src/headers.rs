@@ -60,6 +60,7 @@ impl Headers {
     /// assert_eq!(Headers::packed(piece.into()).get_str("tenant"), Some("acme"));
     /// ```
     #[must_use]
+    #[inline]
     pub fn packed(piece: Bytes) -> Self {
         if piece.is_empty() { Self::new() } else { Self(Kept::Packed(piece, OnceLock::new())) }
     }
@@ -143,6 +144,7 @@ impl Headers {
 
     /// Returns the first value of a name.
     #[must_use]
+    #[inline]
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         self.slices().find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, v)| v)
     }

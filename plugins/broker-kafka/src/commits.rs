@@ -1,3 +1,4 @@
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use micro_core::broker::Promise;
@@ -5,6 +6,9 @@ use micro_core::{Error, Kind, Result};
 
 /// Commits of one subscription follow each other at least so far apart.
 const APART: Duration = Duration::from_millis(5);
+/// Where so many answers came since the last one, nobody waits for each of them: then they follow further apart.
+const MANY: usize = 2048;
+const FURTHER: Duration = Duration::from_millis(20);
 /// Pauses after commits that failed.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
@@ -13,6 +17,8 @@ const AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 pub(crate) struct Commits {
     /// Counts the calls of settle.
     change: u64,
+    /// Answers since the last one began.
+    answers: usize,
     flight: Option<Flight>,
     pending: Vec<Pending>,
     not_before: Option<Instant>,
@@ -30,31 +36,58 @@ struct Flight {
 struct Pending {
     change: u64,
     promise: Promise<()>,
-    /// Entry, and the share it lies in.
-    entries: Vec<(usize, u64)>,
+    entries: Entries,
+}
+
+/// The entries of a call to settle that wait for a commit, by the share they lie in: most follow each other.
+#[derive(Debug, Default)]
+pub(crate) struct Entries(Vec<(Range<usize>, u64)>);
+
+impl Entries {
+    pub(crate) fn push(&mut self, entry: usize, share: u64) {
+        match self.0.last_mut() {
+            Some((last, lies_in)) if last.end == entry && *lies_in == share => last.end += 1,
+            _ => self.0.push((entry..entry + 1, share)),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn len(&self) -> usize {
+        self.0.iter().map(|(entries, _)| entries.len()).sum()
+    }
 }
 
 impl Commits {
     /// Notes answers whose confirmations go to `promise`.
-    pub(crate) fn wait(&mut self, promise: Promise<()>, entries: Vec<(usize, u64)>) {
+    pub(crate) fn wait(&mut self, promise: Promise<()>, entries: Entries) {
         self.change += 1;
+        self.answers += entries.len();
         self.pending.push(Pending { change: self.change, promise, entries });
     }
 
     /// Tells whether one may be sent now.
     pub(crate) fn may_begin(&self, now: Instant) -> bool {
-        self.flight.is_none() && self.not_before.is_none_or(|at| at <= now)
+        self.flight.is_none() && self.not_before().is_none_or(|at| at <= now)
+    }
+
+    fn not_before(&self) -> Option<Instant> {
+        self.not_before.map(|at| if self.answers < MANY { at } else { at + (FURTHER - APART) })
     }
 
     /// Notes that one is on its way, with all that was settled so far.
     pub(crate) fn began(&mut self, shares: Vec<u64>, now: Instant) {
         self.flight = Some(Flight { change: self.change, shares });
         self.not_before = Some(now + APART);
+        self.answers = 0;
     }
 
-    /// Tells whether what is settled now must wait for its turn.
-    pub(crate) fn rests(&self, now: Instant) -> bool {
-        self.flight.is_none() && self.not_before.is_some_and(|at| at > now)
+    /// Returns how long what is settled now must wait for its turn, if it must.
+    pub(crate) fn rests(&self, now: Instant) -> Option<Duration> {
+        let at = self.not_before().filter(|at| *at > now && self.flight.is_none())?;
+        Some(at - now)
     }
 
     pub(crate) fn in_flight(&self) -> bool {
@@ -103,9 +136,9 @@ impl Commits {
 
     fn take_out(&mut self, share: u64, result: impl Fn() -> Result<()>) {
         self.pending.retain_mut(|pending| {
-            pending.entries.retain(|(entry, lies_in)| {
+            pending.entries.0.retain(|(entries, lies_in)| {
                 if *lies_in == share {
-                    pending.promise.complete(*entry, result());
+                    entries.clone().for_each(|entry| pending.promise.complete(entry, result()));
                 }
                 *lies_in != share
             });

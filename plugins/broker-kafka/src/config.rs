@@ -239,7 +239,7 @@ impl Settings {
             // What is read ahead, beside what is in flight.
             ("queued.max.messages.kbytes", "4096".to_owned()),
             ("queued.min.messages", "12500".to_owned()),
-            ("fetch.queue.backoff.ms", "5".to_owned()),
+            ("fetch.queue.backoff.ms", "2".to_owned()),
             // A fetch asks for all partitions that have room. If those are the empty ones, it waits so long, and the full
             // ones run dry meanwhile.
             ("fetch.wait.max.ms", "20".to_owned()),

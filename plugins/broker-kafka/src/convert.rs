@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,7 +12,10 @@ use crate::envelope;
 use crate::native::Received;
 
 /// As much is copied into one piece of memory; what is larger has one of its own. A delivery that is kept keeps its piece.
-const CHUNK: usize = 64 << 10;
+const CHUNK: usize = 32 << 10;
+
+/// So many pieces are kept to be filled again: about as many as messages are in flight.
+const PIECES: usize = 16;
 
 /// The name of the header that has the id.
 pub(crate) const ID: &str = "Micro-Id";
@@ -25,6 +29,8 @@ pub(crate) struct Arena {
     piece: Vec<u8>,
     open: Vec<Copied>,
     records: Vec<(i64, Record)>,
+    /// The last pieces, the oldest first: filled again if nobody has them any more.
+    pieces: VecDeque<Bytes>,
     /// How many were handed out the last time: there will be about as many.
     pub(crate) last_pull: usize,
 }
@@ -81,9 +87,17 @@ impl Arena {
     }
 
     fn seal(&mut self) {
-        // The next piece is about as large.
-        let next = Vec::with_capacity((self.piece.len() + self.piece.len() / 8).clamp(1 << 10, CHUNK));
-        let bytes = Bytes::from(std::mem::replace(&mut self.piece, next));
+        let bytes = Bytes::from(std::mem::take(&mut self.piece));
+        if bytes.len() <= CHUNK {
+            self.pieces.push_back(bytes.clone());
+        }
+        if self.pieces.len() > PIECES
+            && let Some(oldest) = self.pieces.pop_front()
+            && let Ok(mut free) = oldest.try_into_mut()
+        {
+            free.clear();
+            self.piece = free.into();
+        }
         let mut begin = 0;
         self.records.extend(self.open.drain(..).map(|Copied { offset, end, parts }| {
             let bytes = bytes.slice(std::mem::replace(&mut begin, end)..end);

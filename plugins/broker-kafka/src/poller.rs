@@ -117,13 +117,18 @@ impl Poller {
 
     fn patience(&self) -> Duration {
         let state = self.member.lock();
-        let waits = state.is_draining()
-            || !state.orders.is_empty()
-            || state.phase != Phase::Live
-            // Whoever settles sends the commit itself, unless the last one was just now.
-            || state.commits.rests(Instant::now())
-            || (!state.commits.in_flight() && state.shares.values().any(|share| share.dirty));
-        if waits || self.not_before.is_some() { BUSY } else { IDLE }
+        let waits =
+            state.is_draining() || !state.orders.is_empty() || state.phase != Phase::Live || self.not_before.is_some();
+        if waits {
+            return BUSY;
+        }
+        // Whoever settles sends the commit itself, unless the last one was just now.
+        match state.commits.rests(Instant::now()) {
+            // In whole milliseconds: the client spins through parts of one.
+            Some(rest) => Duration::from_millis(rest.as_millis() as u64 + 1).max(BUSY),
+            None if !state.commits.in_flight() && state.shares.values().any(|share| share.dirty) => BUSY,
+            None => IDLE,
+        }
     }
 
     /// Acts on what the client told meanwhile.

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use micro_core::Result;
 use micro_core::broker::{Outcomes, Settle, Settled, Settlement, Settler};
 
-use crate::commits::conflict;
+use crate::commits::{Entries, conflict};
 use crate::detour::Detour;
 use crate::member::{Member, Phase, State, later};
 use crate::share::Source;
@@ -21,27 +21,23 @@ const DETOUR_AGAIN: Duration = Duration::from_secs(1);
 impl Settler for Member {
     fn settle(&self, answers: Vec<Settlement>) -> Settled {
         let mut state = self.lock();
-        let mut results: Vec<Option<Result<()>>> = Vec::with_capacity(answers.len());
-        let mut open = Vec::new();
+        let count = answers.len();
+        let mut known = Vec::new();
+        let mut open = Entries::default();
         for (entry, answer) in answers.into_iter().enumerate() {
-            results.push(match self.apply(&mut state, &answer) {
-                None => Some(Err(conflict())),
-                Some((_, false)) => Some(Ok(())),
-                Some((share, true)) => {
-                    open.push((entry, share));
-                    None
-                }
-            });
+            match self.apply(&mut state, &answer) {
+                None => known.push((entry, Err(conflict()))),
+                Some((_, false)) => known.push((entry, Ok(()))),
+                Some((share, true)) => open.push(entry, share),
+            }
         }
         self.go_on(&state);
-        if open.is_empty() {
-            return Outcomes::ready(results.into_iter().flatten().collect());
+        let (settled, promise) = Outcomes::pending(count);
+        for (entry, result) in known {
+            promise.complete(entry, result);
         }
-        let (settled, promise) = Outcomes::pending(results.len());
-        for (entry, result) in results.into_iter().enumerate() {
-            if let Some(result) = result {
-                promise.complete(entry, result);
-            }
+        if open.is_empty() {
+            return settled;
         }
         state.commits.wait(promise, open);
         self.commit(&mut state);

@@ -62,6 +62,7 @@ pub struct DeliveryParts {
 impl DeliveryParts {
     /// Creates parts with what every plugin knows.
     #[must_use]
+    #[inline]
     pub fn new(origin: Arc<Origin>, message: Message, token: Token) -> Self {
         Self {
             origin,
@@ -79,6 +80,7 @@ impl DeliveryParts {
 impl Delivery {
     /// Puts a delivery together; a plugin's side.
     #[must_use]
+    #[inline]
     pub fn from_parts(parts: DeliveryParts) -> Self {
         Self { parts: Some(parts) }
     }
@@ -89,6 +91,7 @@ impl Delivery {
     ///
     /// Never: the parts are there until the delivery is consumed.
     #[must_use]
+    #[inline]
     pub fn into_parts(mut self) -> DeliveryParts {
         self.parts.take().expect("a delivery has its parts until it is consumed")
     }
@@ -99,6 +102,7 @@ impl Delivery {
     ///
     /// After [`disarm`](Self::disarm).
     #[must_use]
+    #[inline]
     pub fn parts(&self) -> &DeliveryParts {
         self.parts.as_ref().expect("a delivery has its parts until it is consumed")
     }
@@ -109,12 +113,14 @@ impl Delivery {
     ///
     /// After [`disarm`](Self::disarm).
     #[must_use]
+    #[inline]
     pub fn parts_mut(&mut self) -> &mut DeliveryParts {
         self.parts.as_mut().expect("a delivery has its parts until it is consumed")
     }
 
     /// Lets its parts go without an answer, as [`into_parts`](Self::into_parts) but where it lies; the one who does so
     /// must settle the token.
+    #[inline]
     pub fn disarm(&mut self) {
         self.parts = None;
     }
@@ -145,12 +151,14 @@ impl Delivery {
 
     /// Returns the key.
     #[must_use]
+    #[inline]
     pub fn key(&self) -> Option<&Bytes> {
         self.message().key.as_ref()
     }
 
     /// Returns the body.
     #[must_use]
+    #[inline]
     pub fn body(&self) -> &Bytes {
         &self.message().body
     }
@@ -163,6 +171,7 @@ impl Delivery {
 
     /// Returns how often handlers have failed with it so far.
     #[must_use]
+    #[inline]
     pub fn attempts(&self) -> u32 {
         self.parts().attempts
     }
@@ -187,12 +196,14 @@ impl Delivery {
 
     /// Returns the plugin's number for it.
     #[must_use]
+    #[inline]
     pub fn token(&self) -> Token {
         self.parts().token
     }
 
     /// Returns who takes the answer, for one who extends or settles many at once.
     #[must_use]
+    #[inline]
     pub fn settler(&self) -> &Arc<dyn Settler> {
         &self.parts().origin.settler
     }

@@ -62,6 +62,7 @@ pub struct Settlement {
 impl Settlement {
     /// Creates an answer.
     #[must_use]
+    #[inline]
     pub fn new(token: Token, settle: Settle, attempts: u32) -> Self {
         Self { token, settle, attempts }
     }

@@ -71,26 +71,31 @@ impl Batch {
 
 /// Confirmations that are still out.
 #[derive(Default)]
-pub(crate) struct Unconfirmed(Vec<Settled>);
+pub(crate) struct Unconfirmed {
+    settled: Vec<Settled>,
+    /// How many there were after the last look.
+    left: usize,
+}
 
 impl Unconfirmed {
     /// Adds one, unless it is there already.
     pub(crate) fn push(&mut self, topic: &str, mut settled: Settled) {
         match (&mut settled).now_or_never() {
             Some(results) => report(topic, &results),
-            None => self.0.push(settled),
+            None => self.settled.push(settled),
         }
         // Those that are never looked at must not pile up; the oldest are the ones that are there by now.
-        if self.0.len() >= 64 {
+        if self.settled.len() >= (self.left * 2).max(64) {
             self.sweep(topic);
-            let surplus = self.0.len().saturating_sub(1024);
-            self.0.drain(..surplus);
+            let surplus = self.settled.len().saturating_sub(1024);
+            self.settled.drain(..surplus);
+            self.left = self.settled.len();
         }
     }
 
     /// Looks at those that have come.
     pub(crate) fn sweep(&mut self, topic: &str) {
-        self.0.retain_mut(|settled| match settled.now_or_never() {
+        self.settled.retain_mut(|settled| match settled.now_or_never() {
             Some(results) => {
                 report(topic, &results);
                 false

@@ -50,7 +50,7 @@ impl Job {
     pub(crate) fn wait(self, at: Instant, verdict: Option<Box<Verdict>>, in_place: bool) -> Answer {
         let key = self.delivery.key().cloned();
         let job = Self { delivery: self.delivery, verdict };
-        Answer { key, action: Action::Wait(Waiting { at, job, in_place }) }
+        Answer { key, action: Action::Wait(Box::new(Waiting { at, job, in_place })) }
     }
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct Answer {
 
 pub(crate) enum Action {
     Settle(Arc<dyn Settler>, Settlement),
-    Wait(Waiting),
+    Wait(Box<Waiting>),
 }
 
 /// A job that waits for its next try.

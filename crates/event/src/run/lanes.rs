@@ -23,7 +23,16 @@ impl<W: Keyed> Lanes<W> {
         Self { ready: VecDeque::new(), lanes: HashMap::new() }
     }
 
+    /// Adds work behind what is there of its keys.
+    pub(crate) fn extend(&mut self, works: impl ExactSizeIterator<Item = W>) {
+        self.ready.reserve(works.len());
+        for work in works {
+            self.push(work);
+        }
+    }
+
     /// Adds work behind what is there of its key.
+    #[inline]
     pub(crate) fn push(&mut self, work: W) {
         if let Some(key) = work.key() {
             if let Some(lane) = self.lanes.get_mut(key) {
@@ -51,6 +60,11 @@ impl<W: Keyed> Lanes<W> {
     /// Takes the next work; its lane is held until [`finish`](Self::finish).
     pub(crate) fn take(&mut self) -> Option<W> {
         self.ready.pop_front()
+    }
+
+    /// Takes as much as is ready, at most so much; the lanes are held until each is [finished](Self::finish).
+    pub(crate) fn take_many(&mut self, most: usize) -> impl Iterator<Item = W> {
+        self.ready.drain(..most.min(self.ready.len()))
     }
 
     /// Takes work of a lane that is held by the caller.

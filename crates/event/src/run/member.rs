@@ -1,8 +1,11 @@
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
+use futures_util::task::AtomicWaker;
 use micro_core::broker::{Broker, Capability, Delivery, Settle, Settlement, Settler, Token, Topic};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
@@ -35,7 +38,7 @@ pub(crate) struct Shared {
     /// A permit for each parked worker that shall wake up.
     pub(crate) wake: Semaphore,
     /// Says that the resident shall wake up.
-    pub(crate) here: Notify,
+    pub(crate) here: Here,
     /// The resident, until the pump takes it.
     resident: Mutex<Option<BoxFuture<'static, ()>>>,
     /// Held by the worker that collects a batch.
@@ -47,13 +50,50 @@ pub(crate) struct Shared {
     unconfirmed: Mutex<Unconfirmed>,
 }
 
+/// Wakes the resident. The pump, which polls it next anyway, only leaves word: to wake the task that runs would have it
+/// scheduled once more, and another thread woken to take it over.
+#[derive(Default)]
+pub(crate) struct Here {
+    called: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Here {
+    fn leave_word(&self) {
+        self.called.store(true, Ordering::Release);
+    }
+
+    fn wake(&self) {
+        self.leave_word();
+        self.waker.wake();
+    }
+
+    async fn called(&self) {
+        poll_fn(|task| {
+            if self.called.swap(false, Ordering::AcqRel) {
+                return Poll::Ready(());
+            }
+            self.waker.register(task.waker());
+            if self.called.swap(false, Ordering::AcqRel) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+}
+
+/// Who calls for help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Caller {
+    Pump,
+    Worker,
+}
+
 impl Shared {
     /// Creates what is shared; with a `resident`, a worker may live in the pump's task.
     pub(crate) fn new(resident: bool) -> Self {
         Self {
             state: Mutex::new(State::new(resident)),
             wake: Semaphore::new(0),
-            here: Notify::new(),
+            here: Here::default(),
             resident: Mutex::default(),
             collecting: tokio::sync::Mutex::default(),
             changed: Notify::new(),
@@ -91,27 +131,31 @@ impl Member {
             // A parked collector waits for company even while others handle.
             help = state.help(self.concurrency());
         }
-        self.help(help);
+        drop(state);
+        self.help(help, Caller::Pump);
     }
 
     /// Makes ready what is due.
     pub(crate) fn wake_due(self: &Arc<Self>) {
         let mut state = self.lock();
         state.wake_due(Instant::now());
-        self.wake_one(&mut state);
+        let help = state.help(self.concurrency());
+        drop(state);
+        self.help(help, Caller::Pump);
     }
 
     /// Wakes a worker if there is something for it.
     pub(crate) fn wake_one(self: &Arc<Self>, state: &mut State) {
         let help = state.help(self.concurrency());
-        self.help(help);
+        self.help(help, Caller::Worker);
     }
 
-    fn help(self: &Arc<Self>, help: Help) {
+    fn help(self: &Arc<Self>, help: Help, caller: Caller) {
         match help {
             Help::Nobody => {}
             Help::Wake => self.shared.wake.add_permits(1),
-            Help::WakeResident => self.shared.here.notify_one(),
+            Help::WakeResident if caller == Caller::Pump => self.shared.here.leave_word(),
+            Help::WakeResident => self.shared.here.wake(),
             Help::SpawnResident(slot) => {
                 if let Work::Single(handler) = &self.work {
                     let resident = worker::work(Arc::clone(self), slot, Arc::clone(handler));
@@ -173,7 +217,7 @@ impl Member {
 
     /// Sleeps until there is something to do, or the subscription is closed: the resident's rest.
     pub(crate) async fn rest_here(&self) {
-        self.shared.here.notified().await;
+        self.shared.here.called().await;
     }
 
     /// Hands over the resident, once it is made.
@@ -186,7 +230,7 @@ impl Member {
         match self.lock().move_out(must) {
             Move::Stay => return Some(resident),
             Move::Out => {}
-            Move::WokenOut => self.shared.here.notify_one(),
+            Move::WokenOut => self.shared.here.wake(),
         }
         lock(&self.shared.workers).spawn(resident);
         None
@@ -208,7 +252,7 @@ impl Member {
         self.send(batches);
         self.release(jobs);
         self.shared.wake.close();
-        self.shared.here.notify_one();
+        self.shared.here.wake();
         std::mem::take(&mut *lock(&self.shared.workers))
     }
 

@@ -26,7 +26,7 @@ const STUCK: Duration = Duration::from_micros(200);
 /// out to be heavy. Waking a worker for every message would cost more than most handlers do.
 pub(crate) struct State {
     pub(crate) lanes: Lanes<Job>,
-    waiting: BinaryHeap<Waiting>,
+    waiting: BinaryHeap<Box<Waiting>>,
     slots: Vec<Slot>,
     pub(crate) answers: Answers,
     /// Workers that sleep.
@@ -116,9 +116,7 @@ impl State {
 
     /// Adds what was pulled, and tells who shall be woken for it.
     pub(crate) fn push(&mut self, deliveries: Vec<Delivery>, now: Instant, concurrency: usize) -> Help {
-        for delivery in deliveries {
-            self.lanes.push(Job::new(delivery));
-        }
+        self.lanes.extend(deliveries.into_iter().map(Job::new));
         // The resident goes on as soon as the pump, which calls this, lets it.
         let next = self.resident == Resident::Active && !self.slots[self.resident_slot].suspended;
         let stuck = !next && now.saturating_duration_since(self.last_take) > STUCK;
@@ -285,7 +283,7 @@ impl State {
         }
     }
 
-    fn wait(&mut self, waiting: Waiting, applied: &mut Applied) {
+    fn wait(&mut self, waiting: Box<Waiting>, applied: &mut Applied) {
         if self.closed {
             applied.released.push(waiting.job);
             return;
@@ -298,11 +296,12 @@ impl State {
     pub(crate) fn take(&mut self, slot: usize, run: &mut Run) -> bool {
         run.clear();
         let most = if self.light >= LIGHT_RUN { RUN } else { 1 };
-        while run.jobs.len() < most
-            && let Some(job) = self.lanes.take()
-        {
-            self.begin(slot, &job, run.now);
-            run.jobs.push(job);
+        run.jobs.extend(self.lanes.take_many(most));
+        let slot = &mut self.slots[slot];
+        slot.tokens.extend(run.jobs.iter().map(|job| job.delivery.token()));
+        if !run.jobs.is_empty() {
+            slot.since = run.now;
+            self.last_take = run.now;
         }
         !run.jobs.is_empty()
     }
@@ -380,7 +379,7 @@ impl State {
 
     /// Returns what must not be given to another member: what waits, and what handlers have within their limit.
     pub(crate) fn held(&self, now: Instant, limit: Duration) -> Vec<Token> {
-        let waiting = self.waiting.iter().map(Waiting::token);
+        let waiting = self.waiting.iter().map(|waiting| waiting.token());
         let queued = self.lanes.iter().map(|job| job.delivery.token());
         let in_time = |slot: &&Slot| now.saturating_duration_since(slot.since) <= limit;
         let running = self.slots.iter().filter(in_time).flat_map(|slot| slot.tokens.iter().copied());
@@ -396,7 +395,7 @@ impl State {
     pub(crate) fn close(&mut self) -> (Vec<Job>, Vec<Batch>) {
         self.closed = true;
         let mut waiting = std::mem::take(&mut self.waiting).into_vec();
-        waiting.sort_by_key(Waiting::token);
+        waiting.sort_by_key(|waiting| waiting.token());
         let mut jobs: Vec<_> = waiting.into_iter().map(|waiting| waiting.job).collect();
         jobs.append(&mut self.lanes.drain());
         (jobs, self.answers.take())

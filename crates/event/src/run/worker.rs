@@ -12,7 +12,6 @@ use micro_core::broker::{Settle, Settlement, Settler, Token};
 use tokio::task::coop::has_budget_remaining;
 use tokio::task::yield_now;
 use tokio::time::timeout_at;
-use tracing::Instrument;
 
 use super::job::{Answer, Job};
 use super::measure::Measure;
@@ -251,12 +250,13 @@ impl Member {
             let span = self.span(job, context);
             let (mut job, done) = {
                 let call = poll_fn(|task| {
+                    let _entered = (!span.is_disabled()).then(|| span.enter());
                     if let Some(body) = body.take() {
                         place.call(context, body)?;
                     }
                     place.poll(task)
                 });
-                let mut call = pin!(context.clone().scope(AssertUnwindSafe(call).catch_unwind()).instrument(span));
+                let mut call = pin!(context.clone().scope(AssertUnwindSafe(call).catch_unwind()));
                 let done = match futures_util::poll!(call.as_mut()) {
                     Poll::Ready(done) => {
                         run.note(&self.measure);

@@ -7,6 +7,7 @@ mod faulty;
 mod order;
 mod publish;
 mod requeue;
+mod run;
 mod stop;
 mod subscribe;
 mod support;
