@@ -1,0 +1,5 @@
+//! Cases of groups.
+
+use super::cases::rules;
+
+rules! {}

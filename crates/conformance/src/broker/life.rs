@@ -1,0 +1,5 @@
+//! Cases of life.
+
+use super::cases::rules;
+
+rules! {}

@@ -1,0 +1,20 @@
+//! The broker suite.
+
+mod cases;
+mod fixture;
+mod gate;
+mod groups;
+mod life;
+mod options;
+mod order;
+mod replay;
+mod routing;
+mod run;
+mod settlement;
+mod stage;
+
+pub use cases::{Case, cases};
+pub use fixture::{Fixture, Limits};
+pub use gate::Need;
+pub use run::{check, run};
+pub use stage::Stage;

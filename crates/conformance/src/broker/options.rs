@@ -1,0 +1,5 @@
+//! Cases of options.
+
+use super::cases::rules;
+
+rules! {}

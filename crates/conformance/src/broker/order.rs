@@ -1,0 +1,5 @@
+//! Cases of order.
+
+use super::cases::rules;
+
+rules! {}

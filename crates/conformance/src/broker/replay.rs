@@ -1,0 +1,5 @@
+//! Cases of replay.
+
+use super::cases::rules;
+
+rules! {}

@@ -1,0 +1,5 @@
+//! Cases of settlement.
+
+use super::cases::rules;
+
+rules! {}

@@ -1,0 +1,41 @@
+//! What every plugin keeps, as cases that a plugin runs in ten lines.
+//!
+//! One suite an interface. A case states its rule in one line, chooses itself by what the plugin declares, and where the
+//! plugin declares that it cannot, asserts that it refuses: nothing is skipped in silence. The memory plugin passes all of
+//! them; for each there is a broken double that it catches, in this crate's own tests.
+//!
+//! # A plugin's side
+//!
+//! In `tests/it/conformance.rs` of the plugin:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use micro_conformance::broker::Fixture;
+//! use micro_core::broker::{Broker, Memory};
+//!
+//! #[derive(Debug)]
+//! struct Shared;
+//!
+//! impl Fixture for Shared {
+//!     fn name(&self) -> &'static str {
+//!         "memory"
+//!     }
+//!
+//!     fn client(&self) -> Arc<dyn Broker> {
+//!         Arc::new(Memory::shared("conformance"))
+//!     }
+//! }
+//!
+//! micro_conformance::broker_cases!(Shared);
+//! ```
+//!
+//! Each case is a test of its own, so that the test runner lists, filters and shards them. With
+//! `MICRO_CONFORMANCE_REPORT` set to a folder, each writes its outcome there, in a file `<plugin>.<case>`.
+
+pub mod broker;
+mod failed;
+mod report;
+
+pub use failed::Failed;
+pub use report::Outcome;

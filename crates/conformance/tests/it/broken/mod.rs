@@ -1,0 +1,124 @@
+//! The broken doubles: each breaks the rule of one case, and the case must catch it.
+
+mod groups;
+mod life;
+mod options;
+mod order;
+mod replay;
+mod routing;
+mod settlement;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use micro_conformance::Outcome;
+use micro_conformance::broker::{Case, Fixture, Limits, cases, check};
+use micro_core::broker::{Broker, Memory};
+
+use crate::tamper::{Tamper, Tampered};
+
+/// Makes a client of a world of a name, which breaks a rule.
+type Client = Arc<dyn Fn(&str) -> Arc<dyn Broker> + Send + Sync>;
+
+/// A double: the case that must catch it, what it does wrong, and how it is made.
+pub(crate) struct Double {
+    case: &'static str,
+    wrong: &'static str,
+    client: Client,
+}
+
+/// A memory that is tampered with. What `tamper` makes is shared by all clients of one run.
+fn tampered(case: &'static str, wrong: &'static str, tamper: fn() -> Tamper) -> Double {
+    let shared = Arc::new(tamper());
+    made(case, wrong, move |world| Arc::new(Tampered::new(Memory::shared(world), Arc::clone(&shared))))
+}
+
+/// Any broker.
+fn made(
+    case: &'static str,
+    wrong: &'static str,
+    client: impl Fn(&str) -> Arc<dyn Broker> + Send + Sync + 'static,
+) -> Double {
+    Double { case, wrong, client: Arc::new(client) }
+}
+
+fn doubles() -> Vec<Double> {
+    let all = [
+        routing::doubles(),
+        settlement::doubles(),
+        groups::doubles(),
+        order::doubles(),
+        options::doubles(),
+        life::doubles(),
+        replay::doubles(),
+    ];
+    // One of them, to try it: MICRO_CASE=B21.
+    let only = std::env::var("MICRO_CASE").ok();
+    all.into_iter().flatten().filter(|double| only.as_ref().is_none_or(|only| double.case == only)).collect()
+}
+
+struct Broken {
+    world: String,
+    client: Client,
+    /// Keeps the world alive between two clients.
+    _memory: Memory,
+}
+
+impl std::fmt::Debug for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Broken").field("world", &self.world).finish_non_exhaustive()
+    }
+}
+
+impl Fixture for Broken {
+    fn name(&self) -> &'static str {
+        "broken"
+    }
+
+    fn client(&self) -> Arc<dyn Broker> {
+        (self.client)(&self.world)
+    }
+
+    /// What is broken mostly shows by something that does not come.
+    fn limits(&self) -> Limits {
+        Limits::default().present(Duration::from_millis(1500)).absent(Duration::from_millis(150))
+    }
+}
+
+fn case(id: &str) -> &'static Case {
+    cases().find(|case| case.id == id).unwrap_or_else(|| panic!("a double breaks {id}, which is no case"))
+}
+
+#[test]
+fn every_case_catches_its_doubles() {
+    let doubles = doubles();
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let uncaught = std::sync::Mutex::new(Vec::new());
+    // Most of the time is waiting.
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                while let Some(double) = doubles.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+                    let world = format!("broken-{}", uuid::Uuid::new_v4());
+                    let memory = Memory::shared(&world);
+                    let broken = Broken { world, client: Arc::clone(&double.client), _memory: memory };
+                    let outcome = check(case(double.case), &(Arc::new(broken) as Arc<dyn Fixture>));
+                    if !matches!(outcome, Outcome::Failed(_)) {
+                        let text = format!("{}: one that {} is not caught: {outcome}", double.case, double.wrong);
+                        uncaught.lock().unwrap().push(text);
+                    }
+                }
+            });
+        }
+    });
+    let uncaught = uncaught.into_inner().unwrap();
+    assert!(uncaught.is_empty(), "{uncaught:#?}");
+}
+
+#[test]
+fn every_case_has_a_double() {
+    let broken: BTreeSet<_> = doubles().iter().map(|double| double.case).collect();
+    let cases: BTreeSet<_> = cases().map(|case| case.id).collect();
+    assert_eq!(cases, broken);
+}

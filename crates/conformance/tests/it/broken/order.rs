@@ -1,0 +1,5 @@
+use super::Double;
+
+pub(super) fn doubles() -> Vec<Double> {
+    Vec::new()
+}
