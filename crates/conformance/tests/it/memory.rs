@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use micro_conformance::broker::Fixture;
+use micro_conformance::Outcome;
+use micro_conformance::broker::{Fixture, cases, check};
 use micro_core::broker::{Broker, Memory};
 
 #[derive(Debug)]
@@ -19,3 +20,24 @@ impl Fixture for InMemory {
 }
 
 micro_conformance::broker_cases!(InMemory);
+
+/// All cases at once, as a program would run them; `MICRO_CASE=B21` chooses one.
+#[test]
+fn memory_passes_every_case() {
+    let fixture: Arc<dyn Fixture> = Arc::new(InMemory);
+    let only = std::env::var("MICRO_CASE").ok();
+    let mut failed = Vec::new();
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = cases()
+            .filter(|case| only.as_ref().is_none_or(|only| case.id == only))
+            .map(|case| (case, scope.spawn(|| check(case, &fixture))))
+            .collect();
+        for (case, run) in runs {
+            let outcome = run.join().unwrap();
+            if outcome != Outcome::Run && outcome != Outcome::Gated(case.needs.first().map_or("", |need| need.name())) {
+                failed.push(format!("{} {}: {outcome}", case.id, case.name));
+            }
+        }
+    });
+    assert!(failed.is_empty(), "{failed:#?}");
+}
