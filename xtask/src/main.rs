@@ -7,6 +7,7 @@ mod command;
 mod examples;
 mod features;
 mod flights;
+mod guarantees;
 mod kafka;
 mod peer;
 mod services;
@@ -24,6 +25,7 @@ cargo xtask check                proves the house rules: arrows between crates, 
 cargo xtask test [-- ARGS]       every test, doc test and example; with ARGS only `cargo nextest run ARGS`
 cargo xtask examples [NAME]…     runs the examples and checks what they print
 cargo xtask features [--check]   writes docs/features.md from the tests' tags, or says whether it is up to date
+cargo xtask guarantees           runs the conformance suites of all plugins and writes docs/guarantees.md
 cargo xtask bench [NAME]…        measures, each row beside its peer, into docs/bench; exits 1 where a ratio is missed;
                                  --quick tries the rows in one round and writes nothing
 cargo xtask services             runs the servers that tests share, and prints the variables by which tests find them
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         "test" => test::run(rest),
         "examples" => examples::run(rest),
         "features" => features::run(rest),
+        "guarantees" => test::guarantees(),
         "bench" => bench::run(rest),
         "services" => services::run(),
         "fetch" => fetch(rest),

@@ -31,7 +31,8 @@
 //! ```
 //!
 //! Each case is a test of its own, so that the test runner lists, filters and shards them. With
-//! `MICRO_CONFORMANCE_REPORT` set to a folder, each writes its outcome there, in a file `<plugin>.<case>`.
+//! `MICRO_CONFORMANCE_REPORT` set to a folder, each writes its rule and its outcome there, in a file
+//! `<plugin>.<case>`; docs/guarantees.md is made of these.
 
 pub mod broker;
 mod failed;

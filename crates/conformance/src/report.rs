@@ -28,15 +28,15 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Writes the outcome of a case, if there is a folder for it.
+/// Writes the rule of a case and its outcome, if there is a folder for it.
 ///
 /// # Panics
 ///
 /// If it cannot be written: a report with holes would tell too much good.
-pub(crate) fn write(plugin: &str, case: &str, outcome: &Outcome) {
+pub(crate) fn write(plugin: &str, case: &str, rule: &str, outcome: &Outcome) {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let file = Path::new(&folder).join(format!("{plugin}.{case}"));
-    let written = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&file, format!("{outcome}\n")));
+    let written = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&file, format!("{rule}\n{outcome}\n")));
     if let Err(error) = written {
         panic!("the outcome cannot be written to {}: {error}", file.display());
     }

@@ -6,7 +6,7 @@ mod table;
 
 use std::time::Instant;
 
-use crate::{Result, examples, flights, kafka, peer, services::Services, tools, workspace::Workspace};
+use crate::{Result, examples, flights, guarantees, kafka, peer, services::Services, tools, workspace::Workspace};
 use table::Table;
 
 /// Passed and failed, of any kind of test.
@@ -53,8 +53,12 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
 
     // After building, which leaves a server little of a small machine.
     let services = start_services(&mut runner, &mut table)?;
+    let outcomes = guarantees::folder(&workspace)?;
+    runner.set(guarantees::REPORT, &outcomes);
     let mut tally = Tally::default();
     add(&mut tally, runner.tests(&everything, &mut table)?);
+    let kept = guarantees::is_true(&workspace, &outcomes)?;
+    add(&mut tally, Tally { passed: usize::from(kept), failed: usize::from(!kept) });
     let start = Instant::now();
     add(&mut tally, runner.doc_tests(&everything)?);
     table.row("doc tests, with their building", start.elapsed());
@@ -65,6 +69,21 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
     print!("\n{table}\n");
     println!("{} passed, {} failed", tally.passed, tally.failed);
     Ok(tally.failed == 0)
+}
+
+/// `cargo xtask guarantees`: the conformance suites alone, and the page of them.
+pub(crate) fn guarantees() -> Result<bool> {
+    let workspace = Workspace::load()?;
+    kafka::ensure()?;
+    let mut table = Table::default();
+    let mut runner = runner::Runner::new(&workspace, Some(tools::ensure("cargo-nextest")?));
+    let _services = start_services(&mut runner, &mut table)?;
+    let outcomes = guarantees::folder(&workspace)?;
+    runner.set(guarantees::REPORT, &outcomes);
+    let chosen = ["-p", "micro-conformance", "-p", "micro-broker-embedded", "-p", "micro-broker-kafka", "-E"];
+    let chosen = chosen.into_iter().chain(["package(micro-conformance) or test(/^conformance::/)"]).map(str::to_owned);
+    let passed = runner.tests(&chosen.collect::<Vec<_>>(), &mut table)?.failed == 0;
+    Ok(guarantees::write(&workspace, &outcomes)? && passed)
 }
 
 /// Starts the servers and tells the tests where they are.

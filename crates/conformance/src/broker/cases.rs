@@ -1,6 +1,6 @@
 use futures_util::future::BoxFuture;
 
-use super::{Need, Stage, groups, life, options, order, replay, routing, settlement};
+use super::{Need, Stage, events, groups, life, options, order, replay, routing, settlement};
 use crate::Failed;
 
 /// One rule, and what shows it.
@@ -45,10 +45,10 @@ macro_rules! rules {
 }
 pub(super) use rules;
 
-/// Returns the cases, in the order of their numbers.
+/// Returns the cases, subject by subject.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    const ALL: [&[Case]; 7] =
-        [routing::CASES, settlement::CASES, groups::CASES, order::CASES, options::CASES, life::CASES, replay::CASES];
+    const ALL: [&[Case]; 8] =
+        [routing::CASES, settlement::CASES, groups::CASES, order::CASES, options::CASES, life::CASES, replay::CASES, events::CASES];
     ALL.into_iter().flatten()
 }
 
@@ -59,6 +59,21 @@ macro_rules! broker_cases {
         $crate::broker_cases! { @ $fixture;
             a_published_message_arrives_as_it_was
             topics_are_apart
+            an_event_without_a_content_type_is_a_named_dead_letter
+            different_keys_run_in_parallel_and_one_key_never_does
+            a_key_that_hangs_stops_no_other
+            a_handler_that_always_fails_is_called_so_often_and_then_there_is_a_dead_letter
+            the_pauses_between_tries_grow
+            a_dead_letter_is_the_message_and_its_story
+            what_cannot_become_a_dead_letter_is_not_settled
+            a_poison_message_does_not_block_the_others
+            what_cannot_be_decoded_is_a_dead_letter_at_once
+            a_requeued_dead_letter_comes_back_to_its_queue_only
+            a_panic_is_a_failure_and_the_subscription_lives_on
+            a_handler_over_its_time_is_cancelled_and_tried_again
+            stopping_is_no_failure
+            only_what_failed_of_a_batch_comes_again
+            the_last_part_of_a_batch_is_handled_at_a_stop
         }
     };
     (@ $fixture:expr; $($name:ident)*) => {

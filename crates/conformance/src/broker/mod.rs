@@ -1,12 +1,14 @@
 //! The broker suite.
 
 mod cases;
+mod events;
 mod fixture;
 mod gate;
 mod groups;
 mod life;
 mod options;
 mod order;
+mod refusing;
 mod replay;
 mod routing;
 mod run;

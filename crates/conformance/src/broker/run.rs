@@ -20,7 +20,7 @@ pub fn run(name: &str, fixture: impl Fixture) {
     let case = Case::find(name).unwrap_or_else(|| panic!("there is no broker case {name}"));
     let fixture: Arc<dyn Fixture> = Arc::new(fixture);
     let outcome = check(case, &fixture);
-    report::write(fixture.name(), case.id, &outcome);
+    report::write(fixture.name(), case.id, case.rule, &outcome);
     match outcome {
         Outcome::Failed(failed) => panic!("{} {}: {}\nthe rule: {}", fixture.name(), case.id, failed, case.rule),
         outcome => {

@@ -1,6 +1,7 @@
 //! What the embedded broker promises, shown with real processes on a real folder.
 
 mod bounds;
+mod conformance;
 mod crash;
 mod desk;
 mod options;

@@ -1,5 +1,6 @@
 //! The Kafka broker against a real server; each module is named after what it shows.
 
+mod conformance;
 mod detour;
 mod foreign;
 mod lag;

@@ -1,5 +1,6 @@
 //! The broken doubles: each breaks the rule of one case, and the case must catch it.
 
+mod events;
 mod groups;
 mod life;
 mod options;
@@ -52,6 +53,7 @@ fn doubles() -> Vec<Double> {
         options::doubles(),
         life::doubles(),
         replay::doubles(),
+        events::doubles(),
     ];
     // One of them, to try it: MICRO_CASE=B21.
     let only = std::env::var("MICRO_CASE").ok();

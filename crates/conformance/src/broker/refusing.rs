@@ -1,0 +1,76 @@
+//! A client that cannot publish to one topic.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use micro_core::broker::{
+    Broker, BrokerOptions, Capability, Message, Outcomes, Receipts, SubscribeOptions, Subscription, Topic, Transaction,
+};
+use micro_core::{Error, Kind, Result};
+
+#[derive(Debug)]
+pub(super) struct Refusing {
+    inner: Arc<dyn Broker>,
+    topic: Topic,
+}
+
+impl Refusing {
+    pub(super) fn new(inner: Arc<dyn Broker>, topic: Topic) -> Self {
+        Self { inner, topic }
+    }
+}
+
+#[async_trait]
+impl Broker for Refusing {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn capability(&self) -> Capability {
+        self.inner.capability()
+    }
+
+    fn init(&self, options: BrokerOptions) -> Result<()> {
+        self.inner.init(options)
+    }
+
+    fn options(&self) -> BrokerOptions {
+        self.inner.options()
+    }
+
+    fn address(&self) -> String {
+        self.inner.address()
+    }
+
+    async fn connect(&self) -> Result<()> {
+        self.inner.connect().await
+    }
+
+    async fn disconnect(&self) -> Result<()> {
+        self.inner.disconnect().await
+    }
+
+    fn publish(&self, topic: &Topic, messages: Vec<Message>) -> Receipts {
+        if *topic == self.topic {
+            return Outcomes::failed(messages.len(), &Error::new(Kind::Unavailable, "this topic takes nothing today"));
+        }
+        self.inner.publish(topic, messages)
+    }
+
+    async fn ready(&self) -> Result<()> {
+        self.inner.ready().await
+    }
+
+    async fn subscribe(&self, topic: &Topic, options: SubscribeOptions) -> Result<Box<dyn Subscription>> {
+        self.inner.subscribe(topic, options).await
+    }
+
+    async fn transaction(&self) -> Result<Box<dyn Transaction>> {
+        self.inner.transaction().await
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
