@@ -1,6 +1,6 @@
 use futures_util::future::BoxFuture;
 
-use super::{Need, Stage, events, groups, life, options, order, replay, routing, settlement};
+use super::{Need, Stage, events, groups, life, options, order, outage, replay, routing, settlement};
 use crate::Failed;
 
 /// One rule, and what shows it.
@@ -47,8 +47,17 @@ pub(super) use rules;
 
 /// Returns the cases, subject by subject.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    const ALL: [&[Case]; 8] =
-        [routing::CASES, settlement::CASES, groups::CASES, order::CASES, options::CASES, life::CASES, replay::CASES, events::CASES];
+    const ALL: [&[Case]; 9] = [
+        routing::CASES,
+        settlement::CASES,
+        groups::CASES,
+        order::CASES,
+        options::CASES,
+        life::CASES,
+        replay::CASES,
+        events::CASES,
+        outage::CASES,
+    ];
     ALL.into_iter().flatten()
 }
 
@@ -59,6 +68,21 @@ macro_rules! broker_cases {
         $crate::broker_cases! { @ $fixture;
             a_published_message_arrives_as_it_was
             topics_are_apart
+            subscribers_without_a_queue_all_get_everything
+            each_queue_gets_everything
+            members_of_a_queue_share_it
+            a_member_that_joins_gets_its_part
+            when_a_member_leaves_the_others_take_over_and_nothing_comes_twice
+            when_a_member_dies_the_others_get_what_it_had
+            a_queue_that_was_away_gets_what_came_meanwhile
+            one_name_on_two_topics_is_two_queues
+            many_members_get_everything_and_nothing_twice
+            closing_and_opening_again_loses_nothing
+            one_subscriber_gets_one_key_in_order
+            each_key_keeps_its_order_across_members
+            in_strict_order_what_failed_comes_before_what_follows
+            a_message_lies_in_the_partition_it_names
+            a_slow_subscriber_slows_no_other
             an_event_without_a_content_type_is_a_named_dead_letter
             different_keys_run_in_parallel_and_one_key_never_does
             a_key_that_hangs_stops_no_other
@@ -74,6 +98,11 @@ macro_rules! broker_cases {
             stopping_is_no_failure
             only_what_failed_of_a_batch_comes_again
             the_last_part_of_a_batch_is_handled_at_a_stop
+            connecting_to_nobody_says_so_in_time
+            what_is_confirmed_survives_a_killed_server
+            after_a_cut_a_subscription_goes_on_by_itself
+            a_half_open_connection_loses_nothing
+            what_is_published_while_the_server_is_down_arrives_or_says_so
         }
     };
     (@ $fixture:expr; $($name:ident)*) => {

@@ -12,10 +12,43 @@ pub trait Fixture: fmt::Debug + Send + Sync + 'static {
     /// Makes another client of the same server, not connected: as another process would.
     fn client(&self) -> Arc<dyn Broker>;
 
+    /// Makes a client of an address on 127.0.0.1 where nobody listens, with the password `secret` where one can be given;
+    /// `None` where a plugin has no server.
+    fn nobody(&self) -> Option<Arc<dyn Broker>> {
+        None
+    }
+
+    /// Starts a server that one case has for itself. Blocks until it is ready. `None` where a plugin has no server.
+    fn server(&self) -> Option<Arc<dyn Server>> {
+        None
+    }
+
     /// Returns how long the suite waits.
     fn limits(&self) -> Limits {
         Limits::default()
     }
+}
+
+/// A server that a case has for itself, behind something that can cut its connections. Every method may block; one that
+/// cannot do its work panics.
+pub trait Server: fmt::Debug + Send + Sync + 'static {
+    /// Makes a client of it, not connected.
+    fn client(&self) -> Arc<dyn Broker>;
+
+    /// Kills it without a warning.
+    fn kill(&self);
+
+    /// Starts it again, with what it has on disk, and returns when it is ready.
+    fn start(&self);
+
+    /// Cuts its connections, and refuses new ones.
+    fn cut(&self);
+
+    /// Swallows what is sent, without closing anything.
+    fn hold(&self);
+
+    /// Lets connections and packets through again.
+    fn heal(&self);
 }
 
 /// How long the suite waits.

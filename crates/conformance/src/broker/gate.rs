@@ -1,7 +1,7 @@
 use micro_core::broker::{Capability, Message, Position, Start, SubscribeOptions};
 use micro_core::{Kind, Result};
 
-use super::Stage;
+use super::{Fixture, Stage};
 use crate::Failed;
 use crate::failed::ensure;
 
@@ -27,6 +27,10 @@ pub enum Need {
     Transactions,
     PublishTime,
     MaxBody,
+    /// Not declared by the plugin but given by the fixture: a server that can be killed and cut off.
+    Server,
+    /// The same: an address where nobody listens.
+    Nobody,
 }
 
 impl Need {
@@ -51,13 +55,16 @@ impl Need {
             Self::Transactions => "transactions",
             Self::PublishTime => "publish_time",
             Self::MaxBody => "max_body",
+            Self::Server | Self::Nobody => "no server",
         }
     }
 
-    /// Tells whether it is declared.
+    /// Tells whether it is declared, or the fixture has it.
     #[must_use]
-    pub const fn is_met(self, by: &Capability) -> bool {
+    pub fn is_met(self, by: &Capability, fixture: &dyn Fixture) -> bool {
         match self {
+            // Starting one only to see that it can be started would be dear.
+            Self::Server | Self::Nobody => fixture.nobody().is_some(),
             Self::Persistent => by.persistent,
             Self::Queues => by.queues,
             Self::Backlog => by.backlog,
@@ -122,7 +129,13 @@ impl Need {
                 Ok(delivery.ack().await?)
             }
             // Nobody asks for these.
-            Self::Persistent | Self::Backlog | Self::Retry | Self::Attempts | Self::MaxBody => Ok(()),
+            Self::Persistent
+            | Self::Backlog
+            | Self::Retry
+            | Self::Attempts
+            | Self::MaxBody
+            | Self::Server
+            | Self::Nobody => Ok(()),
         }
     }
 }

@@ -8,6 +8,7 @@ mod groups;
 mod life;
 mod options;
 mod order;
+mod outage;
 mod refusing;
 mod replay;
 mod routing;
@@ -16,7 +17,7 @@ mod settlement;
 mod stage;
 
 pub use cases::{Case, cases};
-pub use fixture::{Fixture, Limits};
+pub use fixture::{Fixture, Limits, Server};
 pub use gate::Need;
 pub use run::{check, run};
 pub use stage::Stage;

@@ -44,7 +44,7 @@ pub fn check(case: &Case, fixture: &Arc<dyn Fixture>) -> Outcome {
     let stage = Stage::new(Arc::clone(fixture), case.id);
     let outcome = runtime.block_on(async {
         let capability = stage.capability();
-        let missing = case.needs.iter().copied().find(|need| !need.is_met(&capability));
+        let missing = case.needs.iter().copied().find(|need| !need.is_met(&capability, &**fixture));
         let checked = async {
             match missing {
                 Some(need) => need.refused(&stage).await.map(|()| Outcome::Gated(need.name())),

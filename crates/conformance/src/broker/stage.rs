@@ -6,7 +6,7 @@ use micro_core::broker::{
 };
 use tokio::time::timeout;
 
-use super::{Fixture, Limits};
+use super::{Fixture, Limits, Server};
 use crate::Failed;
 
 /// Where a case runs: fresh names, clients of the plugin, and waiting with a limit.
@@ -70,6 +70,26 @@ impl Stage {
         let client = self.fixture.client();
         self.present("connect", client.connect()).await??;
         Ok(client)
+    }
+
+    /// Starts a server for this case alone.
+    ///
+    /// # Errors
+    ///
+    /// If the fixture has none.
+    pub async fn server(&self) -> Result<Arc<dyn Server>, Failed> {
+        let fixture = Arc::clone(&self.fixture);
+        let started = tokio::task::spawn_blocking(move || fixture.server()).await;
+        started.ok().flatten().ok_or_else(|| Failed::new("the fixture could start no server"))
+    }
+
+    /// Makes a client of an address where nobody listens.
+    ///
+    /// # Errors
+    ///
+    /// If the fixture has none.
+    pub fn nobody(&self) -> Result<Arc<dyn Broker>, Failed> {
+        self.fixture.nobody().ok_or_else(|| Failed::new("the fixture has no address where nobody listens"))
     }
 
     /// Waits for what must come.

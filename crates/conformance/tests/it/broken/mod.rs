@@ -5,6 +5,7 @@ mod groups;
 mod life;
 mod options;
 mod order;
+mod outage;
 mod replay;
 mod routing;
 mod settlement;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use micro_conformance::Outcome;
-use micro_conformance::broker::{Case, Fixture, Limits, cases, check};
+use micro_conformance::broker::{Case, Fixture, Limits, Server, cases, check};
 use micro_core::broker::{Broker, Memory};
 
 use crate::tamper::{Tamper, Tampered};
@@ -27,6 +28,14 @@ pub(crate) struct Double {
     case: &'static str,
     wrong: &'static str,
     client: Client,
+    served: Option<Served>,
+}
+
+/// A client of nobody, and a server of one case.
+#[derive(Clone)]
+struct Served {
+    nobody: Arc<dyn Fn() -> Arc<dyn Broker> + Send + Sync>,
+    server: Arc<dyn Fn() -> Arc<dyn Server> + Send + Sync>,
 }
 
 /// A memory that is tampered with. What `tamper` makes is shared by all clients of one run.
@@ -41,7 +50,23 @@ fn made(
     wrong: &'static str,
     client: impl Fn(&str) -> Arc<dyn Broker> + Send + Sync + 'static,
 ) -> Double {
-    Double { case, wrong, client: Arc::new(client) }
+    Double { case, wrong, client: Arc::new(client), served: None }
+}
+
+/// A server that can be killed.
+fn served(
+    case: &'static str,
+    wrong: &'static str,
+    nobody: impl Fn() -> Arc<dyn Broker> + Send + Sync + 'static,
+    server: impl Fn() -> Arc<dyn Server> + Send + Sync + 'static,
+) -> Double {
+    let server = Arc::new(server);
+    let client = {
+        let server = Arc::clone(&server);
+        move |_: &str| server().client()
+    };
+    let served = Some(Served { nobody: Arc::new(nobody), server });
+    Double { served, ..made(case, wrong, client) }
 }
 
 fn doubles() -> Vec<Double> {
@@ -54,6 +79,7 @@ fn doubles() -> Vec<Double> {
         life::doubles(),
         replay::doubles(),
         events::doubles(),
+        outage::doubles(),
     ];
     // One of them, to try it: MICRO_CASE=B21.
     let only = std::env::var("MICRO_CASE").ok();
@@ -63,6 +89,7 @@ fn doubles() -> Vec<Double> {
 struct Broken {
     world: String,
     client: Client,
+    served: Option<Served>,
     /// Keeps the world alive between two clients.
     _memory: Memory,
 }
@@ -80,6 +107,14 @@ impl Fixture for Broken {
 
     fn client(&self) -> Arc<dyn Broker> {
         (self.client)(&self.world)
+    }
+
+    fn nobody(&self) -> Option<Arc<dyn Broker>> {
+        self.served.as_ref().map(|served| (served.nobody)())
+    }
+
+    fn server(&self) -> Option<Arc<dyn Server>> {
+        self.served.as_ref().map(|served| (served.server)())
     }
 
     /// What is broken mostly shows by something that does not come.
@@ -104,7 +139,8 @@ fn every_case_catches_its_doubles() {
                 while let Some(double) = doubles.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
                     let world = format!("broken-{}", uuid::Uuid::new_v4());
                     let memory = Memory::shared(&world);
-                    let broken = Broken { world, client: Arc::clone(&double.client), _memory: memory };
+                    let (client, served) = (Arc::clone(&double.client), double.served.clone());
+                    let broken = Broken { world, client, served, _memory: memory };
                     let outcome = check(case(double.case), &(Arc::new(broken) as Arc<dyn Fixture>));
                     if !matches!(outcome, Outcome::Failed(_)) {
                         let text = format!("{}: one that {} is not caught: {outcome}", double.case, double.wrong);
