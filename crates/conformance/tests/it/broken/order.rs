@@ -27,7 +27,7 @@ fn on_messages(change: fn(Message) -> Message) -> Tamper {
 pub(super) fn doubles() -> Vec<Double> {
     vec![
         tampered("B50", "swaps two messages", || swaps(3, 4)),
-        tampered("B51", "swaps two messages of a key", || swaps(3, 11)),
+        tampered("B51", "swaps two messages of a key", || swaps(3, 35)),
         tampered("B51", "gives a key to more than one member", || {
             on_messages(|mut message| {
                 message.key = None;
