@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use micro_core::Kind;
-use micro_core::broker::{Broker, Message, Start, SubscribeOptions, Subscription, Topic};
+use micro_core::broker::{Broker, Delivery, Message, Settle, Settlement, Start, SubscribeOptions, Subscription, Topic};
 
 use super::cases::rules;
 use super::stage::{number, numbered};
@@ -59,8 +59,7 @@ async fn read_all(stage: &Stage, subscription: &mut Box<dyn Subscription>, wante
         let deliveries = next.ok_or_else(|| Failed::new("the subscription ended"))?;
         for delivery in deliveries {
             missing.remove(&number(&delivery)?);
-            // An answer that the outage swallowed only brings the message again.
-            drop(delivery.ack());
+            acknowledge_unwaited(delivery);
         }
     }
     Ok(())
@@ -104,11 +103,17 @@ async fn what_is_confirmed_survives_a_killed_server(stage: Stage) -> Result<(), 
     read_all(&stage, &mut all, &confirmed).await
 }
 
+/// Acknowledges without waiting: an answer that the outage swallows only brings the message again.
+fn acknowledge_unwaited(delivery: Delivery) {
+    let parts = delivery.into_parts();
+    drop(parts.origin.settler.settle(vec![Settlement::new(parts.token, Settle::Ack, parts.attempts)]));
+}
+
 /// Reads what is there, and acknowledges it.
 async fn read_some(stage: &Stage, subscription: &mut Box<dyn Subscription>) -> Result<(), Failed> {
     let next = stage.present("messages after the return", subscription.next(100)).await??;
     let deliveries = next.ok_or_else(|| Failed::new("the subscription ended"))?;
-    deliveries.into_iter().for_each(|delivery| drop(delivery.ack()));
+    deliveries.into_iter().for_each(acknowledge_unwaited);
     Ok(())
 }
 
