@@ -68,6 +68,19 @@ macro_rules! broker_cases {
         $crate::broker_cases! { @ $fixture;
             a_published_message_arrives_as_it_was
             topics_are_apart
+            what_was_acknowledged_does_not_come_again
+            what_is_to_be_retried_comes_again_with_its_count
+            many_that_are_retried_all_arrive
+            a_retry_comes_after_its_pause
+            what_is_rejected_is_gone
+            what_is_dropped_unsettled_comes_again
+            what_a_dead_member_had_in_hand_goes_to_another
+            answers_may_come_in_any_order
+            the_second_answer_changes_nothing
+            an_answer_after_the_end_is_an_error
+            failures_are_counted_across_a_reconnect
+            a_confirmed_acknowledgement_outlives_its_client
+            no_more_is_out_than_may_be
             subscribers_without_a_queue_all_get_everything
             each_queue_gets_everything
             members_of_a_queue_share_it
