@@ -96,6 +96,29 @@ macro_rules! broker_cases {
             in_strict_order_what_failed_comes_before_what_follows
             a_message_lies_in_the_partition_it_names
             a_slow_subscriber_slows_no_other
+            a_delayed_message_comes_in_its_time
+            an_expired_message_does_not_come
+            a_paused_subscription_is_silent_and_loses_nothing
+            a_pull_brings_no_more_than_asked_for
+            a_bad_entry_of_a_batch_harms_no_other
+            a_duplicate_comes_once
+            making_a_client_does_no_io
+            a_stopped_subscription_gives_no_more_and_still_takes_answers
+            what_is_published_before_the_end_arrives
+            a_publish_amid_the_end_arrives_or_says_so
+            the_end_may_be_asked_for_often
+            dropping_without_closing_hurts_nobody
+            after_the_end_everything_is_closed
+            after_unsubscribe_others_live_on
+            subscribing_again_gets_what_is_unsettled
+            many_clients_open_at_once
+            subscribing_and_leaving_in_a_hurry_never_hangs
+            two_clients_are_independent
+            a_client_works_from_another_runtime
+            a_next_that_is_dropped_loses_nothing
+            a_subscription_begins_where_it_is_told
+            a_seek_moves_back_and_an_unknown_position_does_not
+            everyone_new_reads_all_of_the_history
             an_event_without_a_content_type_is_a_named_dead_letter
             different_keys_run_in_parallel_and_one_key_never_does
             a_key_that_hangs_stops_no_other

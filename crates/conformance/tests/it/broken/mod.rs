@@ -18,6 +18,7 @@ use micro_conformance::Outcome;
 use micro_conformance::broker::{Case, Fixture, Limits, Server, cases, check};
 use micro_core::broker::{Broker, Memory};
 
+use crate::hooks::{Hooked, Hooks, World};
 use crate::tamper::{Tamper, Tampered};
 
 /// Makes a client of a world of a name, which breaks a rule.
@@ -51,6 +52,12 @@ fn made(
     client: impl Fn(&str) -> Arc<dyn Broker> + Send + Sync + 'static,
 ) -> Double {
     Double { case, wrong, client: Arc::new(client), served: None }
+}
+
+/// A memory whose clients and subscriptions live wrongly.
+fn hooked(case: &'static str, wrong: &'static str, hooks: impl Fn(Memory) -> Hooks + Send + Sync + 'static) -> Double {
+    let shared = World::new();
+    made(case, wrong, move |world| Arc::new(Hooked::new(hooks(Memory::shared(world)), Arc::clone(&shared))))
 }
 
 /// A server that can be killed.

@@ -1,5 +1,31 @@
-use super::Double;
+use micro_core::broker::{Start, SubscribeOptions};
+
+use super::{Double, Hooks, Tamper, hooked, tampered};
+
+fn begins(at: fn(Start) -> Start) -> Tamper {
+    let options = move |mut options: SubscribeOptions| {
+        options.start = options.start.map(at);
+        options
+    };
+    Tamper { options: Some(Box::new(options)), ..Tamper::default() }
+}
 
 pub(super) fn doubles() -> Vec<Double> {
-    Vec::new()
+    vec![
+        tampered("B126", "always begins at the earliest", || begins(|_| Start::Earliest)),
+        tampered("B126", "knows no times", || {
+            begins(|start| if matches!(start, Start::Time(_)) { Start::Latest } else { start })
+        }),
+        hooked("B127", "moves nowhere", |memory| {
+            let mut hooks = Hooks::of(memory);
+            hooks.seeks = false;
+            hooks
+        }),
+        hooked("B127", "takes an unknown position for the beginning", |memory| {
+            let mut hooks = Hooks::of(memory);
+            hooks.seeks_anywhere = true;
+            hooks
+        }),
+        tampered("B128", "keeps no history", || begins(|_| Start::Latest)),
+    ]
 }
