@@ -68,6 +68,13 @@ macro_rules! broker_cases {
         $crate::broker_cases! { @ $fixture;
             a_published_message_arrives_as_it_was
             topics_are_apart
+            many_topics_at_once_are_apart
+            bytes_arrive_as_they_were
+            headers_arrive_as_they_were
+            what_is_too_large_is_refused_and_the_next_goes_on
+            a_topics_name_is_never_changed
+            a_missing_topic_is_made
+            the_time_of_publishing_is_told
             what_was_acknowledged_does_not_come_again
             what_is_to_be_retried_comes_again_with_its_count
             many_that_are_retried_all_arrive

@@ -1,6 +1,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::UNIX_EPOCH;
 
-use micro_core::broker::{Message, Topic};
+use micro_core::broker::{Delivery, Message, Topic};
 
 use super::{Double, Tamper, tampered};
 
@@ -31,5 +32,54 @@ pub(super) fn doubles() -> Vec<Double> {
             let one = |_: Topic| Topic::new("everything").unwrap();
             Tamper { publish_topic: Some(Box::new(one)), subscribe_topic: Some(Box::new(one)), ..Tamper::default() }
         }),
+        tampered("B03", "mixes topics whose names begin alike", || {
+            let one = |topic: Topic| Topic::new(&topic.as_str()[..20]).unwrap();
+            Tamper { publish_topic: Some(Box::new(one)), subscribe_topic: Some(Box::new(one)), ..Tamper::default() }
+        }),
+        tampered("B04", "takes bodies for text", || {
+            on_messages(|message| message.body = String::from_utf8_lossy(&message.body).into_owned().into())
+        }),
+        tampered("B04", "cuts long bodies", || on_messages(|message| message.body.truncate(65_000))),
+        tampered("B05", "folds the case of names", || {
+            on_messages(|message| {
+                let folded = message.headers.iter().map(|(n, v)| (n.to_ascii_lowercase(), v.clone())).collect();
+                message.headers = folded;
+            })
+        }),
+        tampered("B05", "keeps one of two headers of a name", || {
+            on_messages(|message| {
+                if let Some(value) = message.headers.get_bytes("Twice").cloned() {
+                    message.headers.set("Twice", value);
+                }
+            })
+        }),
+        tampered("B05", "loses empty values", || on_messages(|message| message.headers.retain(|_, v| !v.is_empty()))),
+        tampered("B06", "takes what is too large", || Tamper {
+            capability: Some(|capability| capability.max_body = Some(100)),
+            ..Tamper::default()
+        }),
+        tampered("B07", "changes names", || {
+            let plain = |topic: Topic| Topic::new(topic.as_str().replace('.', "-")).unwrap();
+            Tamper { publish_topic: Some(Box::new(plain)), subscribe_topic: Some(Box::new(plain)), ..Tamper::default() }
+        }),
+        tampered("B08", "makes another topic", || {
+            let other = |topic: Topic| Topic::new(format!("{}.made", &topic.as_str()[..40])).unwrap();
+            Tamper { publish_topic: Some(Box::new(other)), ..Tamper::default() }
+        }),
+        tampered("B13", "has no clock", || {
+            let old = |mut deliveries: Vec<Delivery>| {
+                deliveries.iter_mut().for_each(|delivery| delivery.parts_mut().published = Some(UNIX_EPOCH));
+                deliveries
+            };
+            Tamper { deliver: Some(Box::new(old)), ..Tamper::default() }
+        }),
     ]
+}
+
+fn on_messages(change: impl Fn(&mut Message) + Send + Sync + 'static) -> Tamper {
+    let publish = move |mut messages: Vec<Message>| {
+        messages.iter_mut().for_each(&change);
+        messages
+    };
+    Tamper { publish: Some(Box::new(publish)), ..Tamper::default() }
 }
