@@ -7,8 +7,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use micro_core::Result;
 use micro_core::broker::{
-    Broker, BrokerOptions, Capability, Delivery, Memory, Message, Origin, Outcomes, Queue, Receipt, Receipts, Settled,
-    Settlement, Settler, Start, SubscribeOptions, Subscription, Token, Topic, Transaction,
+    Broker, BrokerOptions, Capability, Delivery, Memory, Message, Origin, Outcomes, Queue, Receipt, Receipts, Settle,
+    Settled, Settlement, Settler, Start, SubscribeOptions, Subscription, Token, Topic, Transaction,
 };
 
 type Change<T> = Option<Box<dyn Fn(T) -> T + Send + Sync>>;
@@ -31,6 +31,48 @@ pub(crate) struct Tamper {
     pub(crate) deliver: Change<Vec<Delivery>>,
     /// With the answers.
     pub(crate) settle: Change<Vec<Settlement>>,
+}
+
+/// Every message that is published is changed.
+pub(crate) fn on_messages(change: impl Fn(&mut Message) + Send + Sync + 'static) -> Tamper {
+    let publish = move |mut messages: Vec<Message>| {
+        messages.iter_mut().for_each(&change);
+        messages
+    };
+    Tamper { publish: Some(Box::new(publish)), ..Tamper::default() }
+}
+
+/// Every delivery is changed.
+pub(crate) fn on_deliveries(change: impl Fn(&mut Delivery) + Send + Sync + 'static) -> Tamper {
+    let deliver = move |mut deliveries: Vec<Delivery>| {
+        deliveries.iter_mut().for_each(&change);
+        deliveries
+    };
+    Tamper { deliver: Some(Box::new(deliver)), ..Tamper::default() }
+}
+
+/// Every answer is changed.
+pub(crate) fn on_answers(change: impl Fn(&mut Settlement) + Send + Sync + 'static) -> Tamper {
+    let settle = move |mut answers: Vec<Settlement>| {
+        answers.iter_mut().for_each(&change);
+        answers
+    };
+    Tamper { settle: Some(Box::new(settle)), ..Tamper::default() }
+}
+
+/// Only some answers get through; the others are confirmed all the same.
+pub(crate) fn only_answers(through: fn(&Settlement) -> bool) -> Tamper {
+    let settle = move |answers: Vec<Settlement>| answers.into_iter().filter(through).collect();
+    Tamper { settle: Some(Box::new(settle)), ..Tamper::default() }
+}
+
+/// One kind of answer becomes another.
+pub(crate) fn instead(from: fn(&Settle) -> bool, to: Settle) -> Tamper {
+    on_answers(move |answer| {
+        if from(&answer.settle) {
+            answer.settle = to.clone();
+        }
+    })
 }
 
 /// A client of a tampered memory.

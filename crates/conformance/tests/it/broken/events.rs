@@ -4,14 +4,7 @@ use std::time::Duration;
 use micro_core::broker::{Delivery, Message, Settle, Settlement, SubscribeOptions};
 
 use super::{Double, Tamper, tampered};
-
-fn on_messages(change: impl Fn(&mut Message) + Send + Sync + 'static) -> Tamper {
-    let publish = move |mut messages: Vec<Message>| {
-        messages.iter_mut().for_each(&change);
-        messages
-    };
-    Tamper { publish: Some(Box::new(publish)), ..Tamper::default() }
-}
+use crate::tamper::{instead, on_answers, on_deliveries, on_messages};
 
 fn on_dead_letters(change: impl Fn(&mut Message) + Send + Sync + 'static) -> Tamper {
     on_messages(move |message| {
@@ -21,29 +14,9 @@ fn on_dead_letters(change: impl Fn(&mut Message) + Send + Sync + 'static) -> Tam
     })
 }
 
-fn on_answers(change: impl Fn(&mut Settlement) + Send + Sync + 'static) -> Tamper {
-    let settle = move |mut answers: Vec<Settlement>| {
-        answers.iter_mut().for_each(&change);
-        answers
-    };
-    Tamper { settle: Some(Box::new(settle)), ..Tamper::default() }
-}
-
-fn on_deliveries(change: impl Fn(&mut Delivery) + Send + Sync + 'static) -> Tamper {
-    let deliver = move |mut deliveries: Vec<Delivery>| {
-        deliveries.iter_mut().for_each(&change);
-        deliveries
-    };
-    Tamper { deliver: Some(Box::new(deliver)), ..Tamper::default() }
-}
-
 /// Every answer that is no success becomes one.
 fn swallows_failures() -> Tamper {
-    on_answers(|answer| {
-        if answer.settle != Settle::Ack {
-            answer.settle = Settle::Ack;
-        }
-    })
+    instead(|settle| *settle != Settle::Ack, Settle::Ack)
 }
 
 pub(super) fn doubles() -> Vec<Double> {

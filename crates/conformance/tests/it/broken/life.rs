@@ -3,6 +3,7 @@ use std::time::Duration;
 use micro_core::broker::{Delivery, Message, Settle, Settlement};
 
 use super::{Double, Hooks, Tamper, hooked, made, tampered};
+use crate::tamper::instead;
 
 fn hooks(case: &'static str, wrong: &'static str, set: fn(&mut Hooks)) -> Double {
     hooked(case, wrong, move |memory| {
@@ -21,14 +22,6 @@ fn loses_half() -> Tamper {
     Tamper { publish: Some(Box::new(half)), ..Tamper::default() }
 }
 
-fn answers(from: fn(&Settle) -> bool, to: Settle) -> Tamper {
-    let settle = move |mut answers: Vec<Settlement>| {
-        answers.iter_mut().filter(|answer| from(&answer.settle)).for_each(|answer| answer.settle = to.clone());
-        answers
-    };
-    Tamper { settle: Some(Box::new(settle)), ..Tamper::default() }
-}
-
 pub(super) fn doubles() -> Vec<Double> {
     vec![
         made("B80", "dials when it is made", |world| {
@@ -36,7 +29,7 @@ pub(super) fn doubles() -> Vec<Double> {
             std::sync::Arc::new(micro_core::broker::Memory::shared(world))
         }),
         hooks("B83", "goes on after stop", |hooks| hooks.stops = false),
-        tampered("B83", "loses answers", || answers(|settle| *settle == Settle::Ack, Settle::Release)),
+        tampered("B83", "loses answers", || instead(|settle| *settle == Settle::Ack, Settle::Release)),
         tampered("B84", "loses what is published last", loses_half),
         tampered("B85", "confirms what it loses", loses_half),
         hooks("B86", "ends only once", |hooks| hooks.ends_once = true),
@@ -44,8 +37,8 @@ pub(super) fn doubles() -> Vec<Double> {
         hooks("B87", "takes others along when it is dropped", |hooks| hooks.drops_all = true),
         hooks("B88", "works on after its end", |hooks| hooks.disconnects = false),
         hooks("B89", "ends all when one leaves", |hooks| hooks.leaves_all = true),
-        tampered("B90", "takes what is dropped for done", || answers(|s| *s == Settle::Release, Settle::Ack)),
-        tampered("B90", "forgets what is done", || answers(|settle| *settle == Settle::Ack, Settle::Release)),
+        tampered("B90", "takes what is dropped for done", || instead(|s| *s == Settle::Release, Settle::Ack)),
+        tampered("B90", "forgets what is done", || instead(|settle| *settle == Settle::Ack, Settle::Release)),
         hooks("B91", "keeps clients apart", |hooks| hooks.apart = true),
         hooks("B92", "hangs when somebody leaves", |hooks| hooks.leaves = false),
         hooks("B93", "ends all clients at once", |hooks| hooks.ends_all = true),

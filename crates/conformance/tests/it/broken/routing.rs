@@ -1,9 +1,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::UNIX_EPOCH;
 
-use micro_core::broker::{Delivery, Message, Topic};
+use micro_core::broker::{Message, Topic};
 
 use super::{Double, Tamper, tampered};
+use crate::tamper::{on_deliveries, on_messages};
 
 pub(super) fn doubles() -> Vec<Double> {
     vec![
@@ -66,20 +67,6 @@ pub(super) fn doubles() -> Vec<Double> {
             let other = |topic: Topic| Topic::new(format!("{}.made", &topic.as_str()[..40])).unwrap();
             Tamper { publish_topic: Some(Box::new(other)), ..Tamper::default() }
         }),
-        tampered("B13", "has no clock", || {
-            let old = |mut deliveries: Vec<Delivery>| {
-                deliveries.iter_mut().for_each(|delivery| delivery.parts_mut().published = Some(UNIX_EPOCH));
-                deliveries
-            };
-            Tamper { deliver: Some(Box::new(old)), ..Tamper::default() }
-        }),
+        tampered("B13", "has no clock", || on_deliveries(|delivery| delivery.parts_mut().published = Some(UNIX_EPOCH))),
     ]
-}
-
-fn on_messages(change: impl Fn(&mut Message) + Send + Sync + 'static) -> Tamper {
-    let publish = move |mut messages: Vec<Message>| {
-        messages.iter_mut().for_each(&change);
-        messages
-    };
-    Tamper { publish: Some(Box::new(publish)), ..Tamper::default() }
 }

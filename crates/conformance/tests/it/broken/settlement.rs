@@ -3,21 +3,7 @@ use std::time::Duration;
 use micro_core::broker::{Delivery, Settle, Settlement, SubscribeOptions};
 
 use super::{Double, Tamper, tampered};
-
-fn on_answers(change: impl Fn(Settlement) -> Option<Settlement> + Send + Sync + 'static) -> Tamper {
-    let settle = move |answers: Vec<Settlement>| answers.into_iter().filter_map(&change).collect();
-    Tamper { settle: Some(Box::new(settle)), ..Tamper::default() }
-}
-
-/// One kind of answer becomes another.
-fn instead(from: fn(&Settle) -> bool, to: Settle) -> Tamper {
-    on_answers(move |mut answer| {
-        if from(&answer.settle) {
-            answer.settle = to.clone();
-        }
-        Some(answer)
-    })
-}
+use crate::tamper::{instead, on_answers, only_answers};
 
 fn acknowledges(settle: &Settle) -> bool {
     *settle == Settle::Ack
@@ -28,9 +14,8 @@ fn retries(settle: &Settle) -> bool {
 }
 
 fn counts_nothing() -> Tamper {
-    on_answers(|mut answer| {
+    on_answers(|answer| {
         answer.attempts = 0;
-        Some(answer)
     })
 }
 
@@ -40,17 +25,15 @@ pub(super) fn doubles() -> Vec<Double> {
         tampered("B21", "acknowledges what is to be retried", || instead(retries, Settle::Ack)),
         tampered("B21", "does not count failures", counts_nothing),
         tampered("B21", "counts twice", || {
-            on_answers(|mut answer| {
+            on_answers(|answer| {
                 answer.attempts *= 2;
-                Some(answer)
             })
         }),
         tampered("B22", "gives up after two failures", || {
-            on_answers(|mut answer| {
+            on_answers(|answer| {
                 if answer.attempts >= 2 {
                     answer.settle = Settle::Ack;
                 }
-                Some(answer)
             })
         }),
         tampered("B23", "knows no pauses", || instead(retries, Settle::Retry(Duration::ZERO))),
@@ -62,27 +45,23 @@ pub(super) fn doubles() -> Vec<Double> {
             instead(|settle| *settle == Settle::Release, Settle::Ack)
         }),
         tampered("B25", "counts a drop as a failure", || {
-            on_answers(|mut answer| {
+            on_answers(|answer| {
                 answer.attempts += u32::from(answer.settle == Settle::Release);
-                Some(answer)
             })
         }),
         tampered("B26", "settles what it hands out", settles_at_once),
         tampered("B28", "takes an answer for those before it too", || {
-            on_answers(|mut answer| {
+            on_answers(|answer| {
                 if answer.settle == Settle::Release {
                     answer.settle = Settle::Ack;
                 }
-                Some(answer)
             })
         }),
-        tampered("B29", "confirms everything", || {
-            on_answers(|answer| (answer.settle == Settle::Ack).then_some(answer))
-        }),
-        tampered("B30", "confirms what it does not send", || on_answers(|_| None)),
+        tampered("B29", "confirms everything", || only_answers(|answer| answer.settle == Settle::Ack)),
+        tampered("B30", "confirms what it does not send", || only_answers(|_| false)),
         tampered("B31", "does not count failures", counts_nothing),
         tampered("B32", "confirms acknowledgements that it loses", || {
-            on_answers(|answer| (answer.settle != Settle::Ack).then_some(answer))
+            only_answers(|answer| answer.settle != Settle::Ack)
         }),
         tampered("B33", "hands out without a limit", || {
             let more = |options: SubscribeOptions| options.in_flight(1000);
