@@ -30,13 +30,19 @@
 //! micro_conformance::broker_cases!(Shared);
 //! ```
 //!
+//! A registry does the same with [`registry::Fixture`] and [`registry_cases!`].
+//!
 //! Each case is a test of its own, so that the test runner lists, filters and shards them. With
 //! `MICRO_CONFORMANCE_REPORT` set to a folder, each writes its rule and its outcome there, in a file
 //! `<plugin>.<case>`; docs/guarantees.md is made of these.
 
 pub mod broker;
 mod failed;
+mod limits;
+pub mod registry;
 mod report;
+mod runner;
 
 pub use failed::Failed;
+pub use limits::Limits;
 pub use report::Outcome;

@@ -80,8 +80,10 @@ pub(crate) fn guarantees() -> Result<bool> {
     let _services = start_services(&mut runner, &mut table)?;
     let outcomes = guarantees::folder(&workspace)?;
     runner.set(guarantees::REPORT, &outcomes);
-    let chosen = ["-p", "micro-conformance", "-p", "micro-broker-embedded", "-p", "micro-broker-kafka", "-E"];
-    let chosen = chosen.into_iter().chain(["package(micro-conformance) or test(/^conformance::/)"]).map(str::to_owned);
+    let plugins = workspace.packages.iter().filter(|package| package.folder.starts_with("plugins/"));
+    let names = plugins.flat_map(|package| ["-p", package.name.as_str()]);
+    let chosen = ["-p", "micro-conformance"].into_iter().chain(names);
+    let chosen = chosen.chain(["-E", "package(micro-conformance) or test(/^conformance::/)"]).map(str::to_owned);
     let passed = runner.tests(&chosen.collect::<Vec<_>>(), &mut table)?.failed == 0;
     Ok(guarantees::write(&workspace, &outcomes)? && passed)
 }

@@ -1,6 +1,6 @@
 use futures_util::future::BoxFuture;
 
-use super::{Need, Stage, events, groups, life, options, order, outage, replay, routing, settlement};
+use super::{Need, Stage, events, groups, life, options, order, outage, replay, routing, settlement, transactions};
 use crate::Failed;
 
 /// One rule, and what shows it.
@@ -47,7 +47,7 @@ pub(super) use rules;
 
 /// Returns the cases, subject by subject.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    const ALL: [&[Case]; 9] = [
+    const ALL: [&[Case]; 10] = [
         routing::CASES,
         settlement::CASES,
         groups::CASES,
@@ -55,6 +55,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         options::CASES,
         life::CASES,
         replay::CASES,
+        transactions::CASES,
         events::CASES,
         outage::CASES,
     ];
@@ -126,6 +127,7 @@ macro_rules! broker_cases {
             a_subscription_begins_where_it_is_told
             a_seek_moves_back_and_an_unknown_position_does_not
             everyone_new_reads_all_of_the_history
+            what_a_transaction_holds_comes_all_or_not_at_all
             an_event_without_a_content_type_is_a_named_dead_letter
             different_keys_run_in_parallel_and_one_key_never_does
             a_key_that_hangs_stops_no_other

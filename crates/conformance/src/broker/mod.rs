@@ -15,9 +15,12 @@ mod routing;
 mod run;
 mod settlement;
 mod stage;
+mod transactions;
 
 pub use cases::{Case, cases};
-pub use fixture::{Fixture, Limits, Server};
+pub use fixture::{Fixture, Server};
 pub use gate::Need;
 pub use run::{check, run};
 pub use stage::Stage;
+
+pub use crate::Limits;

@@ -1,6 +1,8 @@
 //! The memory plugin passes every case, and each case catches a plugin that breaks its rule.
 
 mod broken;
+mod broken_registry;
 mod hooks;
 mod memory;
+mod registry_memory;
 mod tamper;

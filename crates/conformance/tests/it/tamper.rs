@@ -12,6 +12,7 @@ use micro_core::broker::{
 };
 
 type Change<T> = Option<Box<dyn Fn(T) -> T + Send + Sync>>;
+type Make<T> = Option<Box<dyn Fn(Memory) -> T + Send + Sync>>;
 
 /// What is done wrong; nothing by default.
 #[derive(Default)]
@@ -31,6 +32,8 @@ pub(crate) struct Tamper {
     pub(crate) deliver: Change<Vec<Delivery>>,
     /// With the answers.
     pub(crate) settle: Change<Vec<Settlement>>,
+    /// Makes transactions for a client of the same world.
+    pub(crate) transaction: Make<Box<dyn Transaction>>,
 }
 
 /// Every message that is published is changed.
@@ -150,7 +153,10 @@ impl Broker for Tampered {
     }
 
     async fn transaction(&self) -> Result<Box<dyn Transaction>> {
-        self.memory.transaction().await
+        match &self.tamper.transaction {
+            Some(make) => Ok(make(self.memory.clone())),
+            None => self.memory.transaction().await,
+        }
     }
 
     fn as_any(&self) -> &dyn Any {

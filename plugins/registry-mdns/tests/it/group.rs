@@ -9,6 +9,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 pub(crate) const TTL: Duration = Duration::from_secs(60);
 
 /// A multicast group that no other test uses.
+#[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) address: SocketAddrV4,
 }

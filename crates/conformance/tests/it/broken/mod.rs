@@ -9,6 +9,7 @@ mod outage;
 mod replay;
 mod routing;
 mod settlement;
+mod transactions;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -85,6 +86,7 @@ fn doubles() -> Vec<Double> {
         options::doubles(),
         life::doubles(),
         replay::doubles(),
+        transactions::doubles(),
         events::doubles(),
         outage::doubles(),
     ];

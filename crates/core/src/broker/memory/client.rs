@@ -1,18 +1,19 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::subscription::Seat;
 use super::topic::Shared;
 use super::world::World;
-use crate::broker::{BrokerOptions, Capability};
+use crate::broker::{BrokerOptions, Capability, Settler};
 use crate::{Error, Kind, Result};
 
-/// How long a disconnect waits for what is queued.
-const FLUSH_LIMIT: Duration = Duration::from_secs(5);
+/// How long a disconnect waits for what is queued, and a commit for room.
+pub(super) const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 
 /// One user of a world: what another broker would call a connection.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(super) struct Client {
     backlog: AtomicUsize,
     room: Notify,
     members: Mutex<HashMap<u64, Joined>>,
+    /// By address, the seats that subscriptions or deliveries still use. A weak reference keeps an address taken.
+    seats: Mutex<HashMap<usize, Weak<Seat>>>,
 }
 
 /// A subscription of a client. One that left stays here while it may hold deliveries.
@@ -48,6 +51,7 @@ impl Client {
             backlog: AtomicUsize::new(0),
             room: Notify::new(),
             members: Mutex::default(),
+            seats: Mutex::default(),
         }
     }
 
@@ -126,6 +130,19 @@ impl Client {
         let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
         members.retain(|member, joined| !joined.left || joined.topic.lock().has(joined.group, *member));
         members.insert(member, Joined { topic, group, left: false });
+    }
+
+    /// Notes a seat, for [`seat`](Self::seat).
+    pub(super) fn seated(&self, seat: &Arc<Seat>) {
+        let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        seats.retain(|_, seat| seat.strong_count() > 0);
+        seats.insert(Arc::as_ptr(seat).addr(), Arc::downgrade(seat));
+    }
+
+    /// Returns the seat that takes these answers, if it is one of this client.
+    pub(super) fn seat(&self, settler: &Arc<dyn Settler>) -> Option<Arc<Seat>> {
+        let seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        seats.get(&Arc::as_ptr(settler).addr())?.upgrade()
     }
 
     pub(super) fn left(&self, member: u64) {

@@ -51,6 +51,11 @@ impl Flights {
         Token(u64::from(slot.generation) << 32 | u64::from(index))
     }
 
+    pub(super) fn has(&self, token: Token) -> bool {
+        let slot = self.slots.get((token.0 & u64::from(u32::MAX)) as usize);
+        slot.is_some_and(|slot| u64::from(slot.generation) == token.0 >> 32 && slot.flight.is_some())
+    }
+
     pub(super) fn get_mut(&mut self, token: Token) -> Option<&mut Flight> {
         let slot = self.slots.get_mut((token.0 & u64::from(u32::MAX)) as usize)?;
         if u64::from(slot.generation) == token.0 >> 32 { slot.flight.as_mut() } else { None }

@@ -115,6 +115,11 @@ impl Group {
         self.members.contains_key(&id)
     }
 
+    /// Tells whether a delivery is still with the member that got it.
+    pub(super) fn holds(&self, id: u64, token: Token) -> bool {
+        self.members.get(&id).is_some_and(|member| member.flights.has(token))
+    }
+
     /// Tells whether a member had its turn and others are hungry.
     pub(super) fn had_its_turn(&self, id: u64) -> bool {
         self.last == Some(id) && self.members.len() > 1 && self.members.iter().any(|(m, s)| *m != id && s.hungry())

@@ -10,9 +10,11 @@
 //! - `start` says where a queue begins the first time. A queue that exists goes on where it was; `seek` moves it.
 //! - A subscription that is dropped or unsubscribed may still settle what it was given, until the lease ends; a
 //!   disconnect gives everything back at once.
+//! - What a transaction publishes and settles is there at once, over all topics. It lies where it lies from its commit
+//!   on: the receipts inside name no position, and pauses begin there. The leases of what it holds run on.
 //! - A topic keeps 262,144 messages (`?limit=`) and 256 MiB. Live subscribers lose nothing: when one is that far behind,
-//!   publishes wait, [`ready`](super::Broker::ready) too. What only an absent queue has not read is dropped with a
-//!   warning.
+//!   publishes wait, [`ready`](super::Broker::ready) too; a transaction goes in, and its commit returns when there is
+//!   room again, or after 5 s. What only an absent queue has not read is dropped with a warning.
 
 mod client;
 mod flights;
@@ -21,6 +23,7 @@ mod keys;
 mod log;
 mod subscription;
 mod topic;
+mod transaction;
 mod world;
 
 use std::any::Any;
@@ -36,10 +39,11 @@ use self::client::Client;
 use self::group::Member;
 use self::log::PARTITIONS;
 use self::subscription::{MemorySubscription, Seat};
+use self::transaction::MemoryTransaction;
 use self::world::World;
 use super::{
     Broker, BrokerOptions, Capability, Message, Outcomes, Receipt, Receipts, Start, SubscribeOptions, Subscription,
-    Topic,
+    Topic, Transaction,
 };
 use crate::{Error, Kind, Result};
 
@@ -130,7 +134,7 @@ impl Memory {
             partition: true,
             deduplication: true,
             wildcard: false,
-            transactions: false,
+            transactions: true,
             publish_time: true,
             header_case: true,
             max_body: None,
@@ -280,6 +284,14 @@ impl Broker for Memory {
         // A disconnect that ran meanwhile did not see it.
         self.0.check_open()?;
         Ok(Box::new(subscription))
+    }
+
+    async fn transaction(&self) -> Result<Box<dyn Transaction>> {
+        if !self.0.capability().transactions {
+            return Err(Error::unsupported("memory", "transactions").operation("broker.transaction"));
+        }
+        self.0.check_open().map_err(|error| error.operation("broker.transaction"))?;
+        Ok(Box::new(MemoryTransaction::new(Arc::clone(&self.0))))
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -34,6 +34,7 @@ pub(super) struct Seat {
 impl MemorySubscription {
     pub(super) fn new(seat: Seat, queue: Option<Queue>, notify: Arc<Notify>) -> Self {
         let seat = Arc::new(seat);
+        seat.client.seated(&seat);
         let settler: Arc<dyn Settler> = Arc::<Seat>::clone(&seat);
         let origin = Origin::new(seat.topic.name.clone(), queue, settler);
         Self { origin, notify, seat, stopped: false }

@@ -2,13 +2,14 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::client::Client;
 use super::group::{Group, Member, Taken};
 use super::later;
 use super::log::{Log, Place};
-use crate::broker::{Message, Promise, Queue, Receipt, Settlement, Start, Topic};
+use crate::broker::{Message, Promise, Queue, Receipt, Settlement, Start, Token, Topic};
 use crate::{Error, Kind, Result};
 
 /// A topic of a world, behind one lock.
@@ -28,6 +29,8 @@ pub(super) struct State {
     delayed: BTreeMap<(Instant, u64), Message>,
     delays: u64,
     blocked: VecDeque<Blocked>,
+    /// Those whose transaction filled the topic, each with its limit.
+    full: Vec<(usize, Arc<Notify>)>,
 }
 
 /// A published message for which there is no room yet.
@@ -49,6 +52,7 @@ impl Shared {
             delayed: BTreeMap::new(),
             delays: 0,
             blocked: VecDeque::new(),
+            full: Vec::new(),
         };
         Self { name, state: Mutex::new(state) }
     }
@@ -100,14 +104,8 @@ impl State {
         }
         let id = options.deduplication_id.clone();
         let position = match options.delay.filter(|delay| !delay.is_zero()) {
-            Some(_) if self.delayed.len() >= limit => {
-                let text =
-                    format!("{limit} delayed messages wait on this topic already; publish later or raise ?limit=");
-                return Err(Error::new(Kind::ResourceExhausted, text)
-                    .operation("broker.publish")
-                    .with("topic", &self.name));
-            }
             Some(delay) => {
+                self.check_delayed(1, limit).map_err(|error| error.operation("broker.publish"))?;
                 self.delays += 1;
                 self.delayed.insert((later(now, delay), self.delays), message);
                 // Somebody has to look at the clock.
@@ -118,6 +116,35 @@ impl State {
         };
         self.log.remember(id, position, now);
         Ok(Receipt { position })
+    }
+
+    /// Refuses more delayed messages than may wait.
+    fn check_delayed(&self, more: usize, limit: usize) -> Result<()> {
+        if self.delayed.len() + more <= limit {
+            return Ok(());
+        }
+        let text =
+            format!("more than {limit} delayed messages would wait on this topic; publish later or raise ?limit=");
+        Err(Error::new(Kind::ResourceExhausted, text).with("topic", &self.name))
+    }
+
+    /// Refuses messages of which [`append`](Self::append) would refuse some.
+    pub(super) fn check_all(&self, messages: &[Message], limit: usize) -> Result<()> {
+        let delay = |message: &Message| message.options().and_then(|options| options.delay);
+        match messages.iter().filter(|message| delay(message).is_some_and(|delay| !delay.is_zero())).count() {
+            0 => Ok(()),
+            delayed => self.check_delayed(delayed, limit),
+        }
+    }
+
+    /// Returns what hears when no live subscriber is too far behind; `None` if none is.
+    pub(super) fn full(&mut self, limit: usize) -> Option<Arc<Notify>> {
+        if self.space(limit) > 0 {
+            return None;
+        }
+        let room = Arc::new(Notify::new());
+        self.full.push((limit, Arc::clone(&room)));
+        Some(room)
     }
 
     /// Lets the subscribers know of new messages, and keeps the log within its limit.
@@ -246,6 +273,11 @@ impl State {
         self.groups.get(&group).is_some_and(|group| group.has(id))
     }
 
+    /// Tells whether a delivery is still with the member that got it.
+    pub(super) fn holds(&self, group: u64, id: u64, token: Token) -> bool {
+        self.groups.get(&group).is_some_and(|group| group.holds(id, token))
+    }
+
     pub(super) fn group(&mut self, group: u64) -> Option<&mut Group> {
         self.groups.get_mut(&group)
     }
@@ -281,6 +313,13 @@ impl State {
     fn changed(&mut self, group: u64, now: Instant) {
         if self.groups.get(&group).is_some_and(Group::finished) {
             self.groups.remove(&group);
+        }
+        // Before others take the room.
+        for (limit, room) in std::mem::take(&mut self.full) {
+            match self.space(limit) {
+                0 => self.full.push((limit, room)),
+                _ => room.notify_one(),
+            }
         }
         if !self.blocked.is_empty() {
             self.admit(now);

@@ -8,3 +8,4 @@ mod replay;
 mod routing;
 mod settlement;
 mod support;
+mod transactions;

@@ -1,0 +1,90 @@
+use futures_util::future::BoxFuture;
+
+use super::{Stage, life, records, watching};
+use crate::Failed;
+
+/// One rule, and what shows it.
+#[non_exhaustive]
+pub struct Case {
+    /// Its number in the list of cases.
+    pub id: &'static str,
+    /// Its name, as a function's.
+    pub name: &'static str,
+    /// What it asserts.
+    pub rule: &'static str,
+    pub(super) body: fn(Stage) -> BoxFuture<'static, Result<(), Failed>>,
+}
+
+impl Case {
+    /// Finds a case by its name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<&'static Self> {
+        cases().find(|case| case.name == name)
+    }
+}
+
+impl std::fmt::Debug for Case {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Case").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Writes down cases: number, name (of a function in the same module), rule.
+macro_rules! rules {
+    ($($id:ident $name:ident $rule:literal;)*) => {
+        pub(super) const CASES: &[$crate::registry::Case] = &[$($crate::registry::Case {
+            id: stringify!($id),
+            name: stringify!($name),
+            rule: $rule,
+            body: |stage| Box::pin($name(stage)),
+        }),*];
+    };
+}
+pub(super) use rules;
+
+/// Returns the cases, subject by subject.
+pub fn cases() -> impl Iterator<Item = &'static Case> {
+    const ALL: [&[Case]; 3] = [records::CASES, life::CASES, watching::CASES];
+    ALL.into_iter().flatten()
+}
+
+/// Makes a test of each registry case, for a [`Fixture`](crate::registry::Fixture) that the expression makes.
+#[macro_export]
+macro_rules! registry_cases {
+    ($fixture:expr) => {
+        $crate::registry_cases! { @ $fixture;
+            what_is_registered_is_found_as_it_was
+            a_service_that_is_not_there_is_an_empty_answer
+            the_nodes_of_a_service_are_all_found
+            each_version_is_a_record_of_its_own
+            registering_again_changes_a_node_and_does_not_double_it
+            the_list_names_every_service_once_and_sorted
+            fifty_that_register_at_once_are_all_found
+            large_metadata_unicode_and_ipv6_come_back_or_are_refused
+            another_domain_is_another_world
+            what_is_deregistered_is_gone_and_nothing_else
+            without_a_heart_beat_a_node_is_gone_in_time
+            a_heart_beat_keeps_a_node_and_is_no_change
+            a_watch_tells_everything_first_and_then_what_changes
+            a_watch_hears_of_coming_changing_and_going_in_order
+            a_watch_of_one_service_hears_of_no_other
+            every_watch_hears_everything
+            a_watch_that_is_dropped_leaves_the_others
+            a_watch_hears_that_a_time_to_live_ended
+        }
+    };
+    (@ $fixture:expr; $($name:ident)*) => {
+        $(
+            #[test]
+            fn $name() {
+                $crate::registry::run(stringify!($name), $fixture);
+            }
+        )*
+
+        #[test]
+        fn every_registry_case_is_a_test() {
+            let cases: Vec<_> = $crate::registry::cases().map(|case| case.name).collect();
+            assert_eq!(cases, [$(stringify!($name)),*]);
+        }
+    };
+}

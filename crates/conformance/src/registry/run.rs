@@ -1,0 +1,28 @@
+use std::sync::Arc;
+
+use super::{Case, Fixture, Stage};
+use crate::report::Outcome;
+use crate::runner;
+
+/// Runs a case on a runtime of its own, and writes its outcome.
+///
+/// # Panics
+///
+/// If the rule is broken, with what broke it; and if the name is that of no case.
+pub fn run(name: &str, fixture: impl Fixture) {
+    let case = Case::find(name).unwrap_or_else(|| panic!("there is no registry case {name}"));
+    let fixture: Arc<dyn Fixture> = Arc::new(fixture);
+    let outcome = check(case, &fixture);
+    runner::conclude(fixture.name(), case.id, case.rule, outcome);
+}
+
+/// Runs a case and returns its outcome.
+///
+/// # Panics
+///
+/// If no runtime can be started.
+#[must_use]
+pub fn check(case: &Case, fixture: &Arc<dyn Fixture>) -> Outcome {
+    let stage = Stage::new(Arc::clone(fixture), case.id);
+    runner::outcome(async { (case.body)(stage).await.map(|()| Outcome::Run) })
+}

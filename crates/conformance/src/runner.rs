@@ -1,0 +1,48 @@
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::time::timeout;
+
+use crate::Failed;
+use crate::report::{self, Outcome};
+
+/// No case takes longer.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Runs a case on a runtime of its own. One that panics or hangs failed.
+pub(crate) fn outcome(checked: impl Future<Output = Result<Outcome, Failed>>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.expect("a runtime can be started");
+    let outcome = runtime.block_on(async {
+        match timeout(LIMIT, AssertUnwindSafe(checked).catch_unwind()).await {
+            Ok(Ok(outcome)) => outcome.unwrap_or_else(Outcome::Failed),
+            Ok(Err(panic)) => {
+                let text = panic.downcast_ref::<String>().cloned();
+                let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+                Outcome::Failed(Failed::new(format!("it panicked: {}", text.unwrap_or_default())))
+            }
+            Err(_) => Outcome::Failed(Failed::new(format!("it was not done within {LIMIT:?}"))),
+        }
+    });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+/// Writes the outcome of a case, and shows it.
+///
+/// # Panics
+///
+/// If the rule is broken.
+pub(crate) fn conclude(plugin: &str, id: &str, rule: &str, outcome: Outcome) {
+    report::write(plugin, id, rule, &outcome);
+    match outcome {
+        Outcome::Failed(failed) => panic!("{plugin} {id}: {failed}\nthe rule: {rule}"),
+        outcome => {
+            #[expect(clippy::print_stdout, reason = "the runner shows it when asked")]
+            {
+                println!("{plugin} {id}: {outcome}");
+            }
+        }
+    }
+}
