@@ -22,7 +22,8 @@
 //!
 //! `micro_event_published_total{topic, outcome}`, `micro_event_handled_total{topic, queue, outcome}`,
 //! `micro_event_in_flight{topic, queue}`, `micro_event_handle_seconds{topic, queue}`. They go to the recorder that is
-//! installed when the event or the subscription is made.
+//! installed when the event or the subscription is made. Handlers that return at once are timed four together; of these a
+//! slow one counts with the time of all four.
 
 pub mod dead_letter;
 mod decode;

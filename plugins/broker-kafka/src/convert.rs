@@ -87,17 +87,20 @@ impl Arena {
     }
 
     fn seal(&mut self) {
+        let size = self.piece.len();
         let bytes = Bytes::from(std::mem::take(&mut self.piece));
-        if bytes.len() <= CHUNK {
+        if size <= CHUNK {
             self.pieces.push_back(bytes.clone());
         }
-        if self.pieces.len() > PIECES
-            && let Some(oldest) = self.pieces.pop_front()
-            && let Ok(mut free) = oldest.try_into_mut()
-        {
-            free.clear();
-            self.piece = free.into();
-        }
+        let oldest = if self.pieces.len() > PIECES { self.pieces.pop_front() } else { None };
+        self.piece = match oldest.map(Bytes::try_into_mut) {
+            Some(Ok(mut free)) => {
+                free.clear();
+                free.into()
+            }
+            // The next one is about as large.
+            _ => Vec::with_capacity(size.min(CHUNK)),
+        };
         let mut begin = 0;
         self.records.extend(self.open.drain(..).map(|Copied { offset, end, parts }| {
             let bytes = bytes.slice(std::mem::replace(&mut begin, end)..end);

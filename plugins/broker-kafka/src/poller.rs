@@ -125,7 +125,7 @@ impl Poller {
         // Whoever settles sends the commit itself, unless the last one was just now.
         match state.commits.rests(Instant::now()) {
             // In whole milliseconds: the client spins through parts of one.
-            Some(rest) => Duration::from_millis(rest.as_millis() as u64 + 1).max(BUSY),
+            Some(rest) => Duration::from_millis(rest.as_millis() as u64 + 1).clamp(BUSY, IDLE),
             None if !state.commits.in_flight() && state.shares.values().any(|share| share.dirty) => BUSY,
             None => IDLE,
         }

@@ -32,12 +32,12 @@ impl Settler for Member {
             }
         }
         self.go_on(&state);
+        if open.is_empty() {
+            return Outcomes::ready(known.into_iter().map(|(_, result)| result).collect());
+        }
         let (settled, promise) = Outcomes::pending(count);
         for (entry, result) in known {
             promise.complete(entry, result);
-        }
-        if open.is_empty() {
-            return settled;
         }
         state.commits.wait(promise, open);
         self.commit(&mut state);

@@ -21,6 +21,8 @@ pub(crate) async fn work(member: Arc<Member>, slot: usize, handler: Arc<dyn Batc
     let mut done = Done::Nothing;
     loop {
         member.hand_in(slot, done);
+        // Nothing is in hand here: what was handled stays acknowledged if this worker is aborted.
+        tokio::task::consume_budget().await;
         let batch = member.collect(slot).await;
         if batch.is_empty() {
             return;
@@ -28,7 +30,6 @@ pub(crate) async fn work(member: Arc<Member>, slot: usize, handler: Arc<dyn Batc
         let began = Instant::now();
         done = member.handle_batch(slot, batch, &*handler).await;
         member.measure.took(began.elapsed(), 1);
-        tokio::task::consume_budget().await;
     }
 }
 

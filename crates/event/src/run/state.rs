@@ -200,13 +200,20 @@ impl State {
         }
     }
 
-    /// Takes back what a worker took and did not begin; one it still has.
-    pub(crate) fn give_back(&mut self, slot: usize, run: &mut Run, kept: Option<Token>) {
+    /// Takes back what a worker took and did not begin; one it still has. After the end nobody takes it: it is released.
+    pub(crate) fn give_back(&mut self, slot: usize, run: &mut Run, kept: Option<Token>) -> Applied {
+        let mut released = Vec::new();
+        if self.closed {
+            released.extend(run.jobs.drain(run.begun..));
+        }
         for job in run.jobs.drain(run.begun..).rev() {
             self.lanes.resume(job);
         }
         run.clear();
         self.slots[slot].tokens.retain(|token| Some(*token) == kept);
+        let mut applied = self.hand_in(run);
+        applied.released.append(&mut released);
+        applied
     }
 
     /// Notes that a worker waits for something, so that another may go on.
@@ -399,5 +406,64 @@ impl State {
         let mut jobs: Vec<_> = waiting.into_iter().map(|waiting| waiting.job).collect();
         jobs.append(&mut self.lanes.drain());
         (jobs, self.answers.take())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use micro_core::broker::{DeliveryParts, Message, Origin, Settled, Settler, Topic};
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Deaf;
+
+    impl Settler for Deaf {
+        fn settle(&self, answers: Vec<Settlement>) -> Settled {
+            Settled::ready(answers.into_iter().map(|_| Ok(())).collect())
+        }
+    }
+
+    /// A worker's run of so many deliveries.
+    fn run_of(count: u64) -> (State, usize, Run) {
+        let origin = Origin::new(Topic::new("orders").unwrap(), None, Arc::new(Deaf));
+        let delivery = |token| {
+            let message = Message::new("").key(format!("key-{token}"));
+            Delivery::from_parts(DeliveryParts::new(Arc::clone(&origin), message, Token(token)))
+        };
+        let mut state = State::new(false);
+        state.light = LIGHT_RUN;
+        assert_eq!(state.push((0..count).map(delivery).collect(), Instant::now(), 1), Help::Spawn(0));
+        let mut run = Run::new();
+        assert!(state.take(0, &mut run));
+        (state, 0, run)
+    }
+
+    fn tokens(jobs: &[Job]) -> Vec<u64> {
+        jobs.iter().map(|job| job.delivery.token().0).collect()
+    }
+
+    #[test]
+    fn what_a_worker_did_not_begin_is_next_in_its_order() {
+        let (mut state, slot, mut run) = run_of(5);
+        let first = run.jobs.remove(0);
+        assert!(state.give_back(slot, &mut run, Some(first.delivery.token())).released.is_empty());
+        assert_eq!(state.held(Instant::now(), HEAVY).len(), 5);
+        state.light = LIGHT_RUN;
+        assert!(state.take(slot, &mut run));
+        assert_eq!(tokens(&run.jobs), [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn what_is_given_back_after_the_end_is_released() {
+        let (mut state, slot, mut run) = run_of(5);
+        let first = run.jobs.remove(0);
+        assert!(state.close().0.is_empty(), "the worker has them all");
+        let released = state.give_back(slot, &mut run, Some(first.delivery.token())).released;
+        assert_eq!(tokens(&released), [1, 2, 3, 4]);
+        assert!(!state.lanes.is_ready(), "nobody would take it any more");
+        assert_eq!(state.unanswered(), 1);
     }
 }

@@ -59,7 +59,7 @@ pub(crate) enum Ended {
 }
 
 impl Run {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let now = Instant::now();
         Self {
             jobs: Vec::new(),
@@ -201,8 +201,7 @@ impl Member {
         }
         let (applied, batches) = {
             let mut state = self.lock();
-            state.give_back(slot, run, kept);
-            let applied = state.hand_in(run);
+            let applied = state.give_back(slot, run, kept);
             (applied, state.answers.take_due(run.now))
         };
         self.follow(applied, batches);
@@ -227,6 +226,9 @@ impl Member {
                 yield_now().await;
                 run.now = Instant::now();
                 run.turn = run.now;
+            }
+            if self.is_closing() {
+                return self.give_back(slot, run, None);
             }
             let Some(job) = run.jobs.get_mut(run.begun) else { return };
             match self.screen(job) {

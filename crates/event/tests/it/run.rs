@@ -160,3 +160,38 @@ async fn what_was_handled_stays_acknowledged_when_its_worker_is_aborted() {
     let _live = events.subscribe(subscriber(&topic, reader).queue("q")).await.unwrap();
     assert_eq!(again.stays(1).await, [MANY - 1]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_amid_a_run_leaves_what_had_not_begun_to_the_queue() {
+    let (events, topic, seen) = (memory().await, topic(), Seen::new());
+    let handler = {
+        let seen = seen.clone();
+        move |_: Context, order: Order| {
+            seen.push(order.number);
+            async move {
+                if order.number % 97 == 0 {
+                    tokio::task::yield_now().await;
+                }
+                Ok(())
+            }
+        }
+    };
+    publish(&events, &topic, 0..MANY * 10).await;
+    let live = events.subscribe(subscriber(&topic, handler).queue("q")).await.unwrap();
+    seen.wait(MANY as usize).await;
+    live.stop(LIMIT).await.unwrap();
+    let handled = seen.all();
+    let again = Seen::new();
+    let reader = {
+        let again = again.clone();
+        move |_: Context, order: Order| {
+            again.push(order.number);
+            std::future::ready(Ok(()))
+        }
+    };
+    let _live = events.subscribe(subscriber(&topic, reader).queue("q")).await.unwrap();
+    let mut all = again.stays((MANY * 10) as usize - handled.len()).await;
+    all.extend(handled);
+    all.sort_unstable();
+    assert!(all.iter().copied().eq(0..MANY * 10), "some are lost, or were handled twice");
+}
