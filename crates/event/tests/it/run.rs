@@ -169,7 +169,7 @@ async fn a_stop_amid_a_run_leaves_what_had_not_begun_to_the_queue() {
         move |_: Context, order: Order| {
             seen.push(order.number);
             async move {
-                if order.number % 97 == 0 {
+                if order.number.is_multiple_of(97) {
                     tokio::task::yield_now().await;
                 }
                 Ok(())
