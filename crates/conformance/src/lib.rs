@@ -37,12 +37,14 @@
 //! `<plugin>.<case>`; docs/guarantees.md is made of these.
 
 pub mod broker;
+mod case;
 mod failed;
 mod limits;
 pub mod registry;
 mod report;
 mod runner;
 
+pub use case::Case;
 pub use failed::Failed;
 pub use limits::Limits;
 pub use report::Outcome;

@@ -13,7 +13,10 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// Runs a case on a runtime of its own. One that panics or hangs failed.
 pub(crate) fn outcome(checked: impl Future<Output = Result<Outcome, Failed>>) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.expect("a runtime can be started");
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return Outcome::Failed(Failed::new(format!("no runtime for it: {error}"))),
+    };
     let outcome = runtime.block_on(async {
         match timeout(LIMIT, AssertUnwindSafe(checked).catch_unwind()).await {
             Ok(Ok(outcome)) => outcome.unwrap_or_else(Outcome::Failed),

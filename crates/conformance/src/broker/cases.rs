@@ -1,49 +1,7 @@
-use futures_util::future::BoxFuture;
-
 use super::{Need, Stage, events, groups, life, options, order, outage, replay, routing, settlement, transactions};
-use crate::Failed;
 
-/// One rule, and what shows it.
-#[non_exhaustive]
-pub struct Case {
-    /// Its number in the list of cases.
-    pub id: &'static str,
-    /// Its name, as a function's.
-    pub name: &'static str,
-    /// What it asserts.
-    pub rule: &'static str,
-    /// What a plugin must declare for it to run.
-    pub needs: &'static [Need],
-    pub(super) body: fn(Stage) -> BoxFuture<'static, Result<(), Failed>>,
-}
-
-impl Case {
-    /// Finds a case by its name.
-    #[must_use]
-    pub fn find(name: &str) -> Option<&'static Self> {
-        cases().find(|case| case.name == name)
-    }
-}
-
-impl std::fmt::Debug for Case {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Case").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-/// Writes down cases: number, name (of a function in the same module), needs, rule.
-macro_rules! rules {
-    ($($id:ident $name:ident [$($need:ident),*] $rule:literal;)*) => {
-        pub(super) const CASES: &[$crate::broker::Case] = &[$($crate::broker::Case {
-            id: stringify!($id),
-            name: stringify!($name),
-            rule: $rule,
-            needs: &[$($crate::broker::Need::$need),*],
-            body: |stage| Box::pin($name(stage)),
-        }),*];
-    };
-}
-pub(super) use rules;
+/// One rule of a broker, and what shows it.
+pub type Case = crate::Case<Stage, Need>;
 
 /// Returns the cases, subject by subject.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
@@ -66,7 +24,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
 #[macro_export]
 macro_rules! broker_cases {
     ($fixture:expr) => {
-        $crate::broker_cases! { @ $fixture;
+        $crate::cases_as_tests! { broker every_broker_case_is_a_test $fixture;
             a_published_message_arrives_as_it_was
             topics_are_apart
             many_topics_at_once_are_apart
@@ -148,20 +106,6 @@ macro_rules! broker_cases {
             after_a_cut_a_subscription_goes_on_by_itself
             a_half_open_connection_loses_nothing
             what_is_published_while_the_server_is_down_arrives_or_says_so
-        }
-    };
-    (@ $fixture:expr; $($name:ident)*) => {
-        $(
-            #[test]
-            fn $name() {
-                $crate::broker::run(stringify!($name), $fixture);
-            }
-        )*
-
-        #[test]
-        fn every_broker_case_is_a_test() {
-            let cases: Vec<_> = $crate::broker::cases().map(|case| case.name).collect();
-            assert_eq!(cases, [$(stringify!($name)),*]);
         }
     };
 }

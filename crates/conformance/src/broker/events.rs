@@ -12,12 +12,12 @@ use micro_event::{Events, RetryPolicy, Subscriber, batch_subscriber, dead_letter
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::Stage;
-use super::cases::rules;
 use super::stage::numbered;
 use crate::Failed;
+use crate::case::rules;
 use crate::failed::ensure;
 
-rules! {
+rules! { broker:
     B12 an_event_without_a_content_type_is_a_named_dead_letter [Queues] "an event has its content type and id; one without a content type is a dead letter whose error says so";
     B53 different_keys_run_in_parallel_and_one_key_never_does [Queues] "handlers of different keys run at the same time, those of one key never";
     B54 a_key_that_hangs_stops_no_other [Queues] "one blocked key does not stop the other keys";

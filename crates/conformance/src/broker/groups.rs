@@ -14,12 +14,12 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::Stage;
-use super::cases::rules;
 use super::stage::{number, numbered};
 use crate::Failed;
+use crate::case::rules;
 use crate::failed::ensure;
 
-rules! {
+rules! { broker:
     B10 subscribers_without_a_queue_all_get_everything [] "each subscription without a queue gets every message, whether of one client or of two";
     B40 each_queue_gets_everything [Queues] "two queues of one topic each get every message";
     B41 members_of_a_queue_share_it [Queues] "the members of a queue together get every message, each message goes to one of them, and each gets some";

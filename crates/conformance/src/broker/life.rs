@@ -8,12 +8,12 @@ use micro_core::Kind;
 use micro_core::broker::{Broker, SubscribeOptions};
 
 use super::Stage;
-use super::cases::rules;
 use super::stage::{number, numbered};
 use crate::Failed;
+use crate::case::rules;
 use crate::failed::ensure;
 
-rules! {
+rules! { broker:
     B80 making_a_client_does_no_io [] "a client is made within 50 ms, and tells name, address and options before it is connected";
     B83 a_stopped_subscription_gives_no_more_and_still_takes_answers [Queues] "after stop nothing more is handed out, and what is out may be settled";
     B84 what_is_published_before_the_end_arrives [Queues, Backlog] "2,000 messages whose receipts nobody awaits arrive, though the client disconnects at once";

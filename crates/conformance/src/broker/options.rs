@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use micro_core::broker::{Message, SubscribeOptions};
 
 use super::Stage;
-use super::cases::rules;
 use super::stage::{number, numbered};
 use crate::Failed;
+use crate::case::rules;
 use crate::failed::ensure;
 
-rules! {
+rules! { broker:
     B70 a_delayed_message_comes_in_its_time [Delay] "a delayed message does not come early, nor two seconds late, and the sooner one comes first";
     B71 an_expired_message_does_not_come [Backlog, Queues, Ttl] "a message whose time to live is over is not delivered";
     B94 a_paused_subscription_is_silent_and_loses_nothing [Pause] "paused, nothing comes; resumed, everything does";

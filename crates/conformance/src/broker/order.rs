@@ -6,13 +6,13 @@ use std::time::Duration;
 use micro_core::broker::{Message, Position, SubscribeOptions};
 
 use super::Stage;
-use super::cases::rules;
 use super::groups::{Crew, acknowledge};
 use super::stage::{number, numbered};
 use crate::Failed;
+use crate::case::rules;
 use crate::failed::ensure;
 
-rules! {
+rules! { broker:
     B50 one_subscriber_gets_one_key_in_order [] "500 messages of one key, published without waiting, come to one subscriber in their order";
     B51 each_key_keeps_its_order_across_members [Queues, Keys] "the messages of a key come in their order, whichever members of the queue get them, and no other member gets one while one is in a member's hands";
     B52 in_strict_order_what_failed_comes_before_what_follows [Queues, Keys, Retry] "with ordered, a retried message comes again before later ones of its key that were not handed out yet";

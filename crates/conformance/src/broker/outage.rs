@@ -7,13 +7,13 @@ use std::time::Duration;
 use micro_core::Kind;
 use micro_core::broker::{Broker, Delivery, Message, Settle, Settlement, Start, SubscribeOptions, Subscription, Topic};
 
-use super::cases::rules;
 use super::stage::{number, numbered};
 use super::{Server, Stage};
 use crate::Failed;
+use crate::case::rules;
 use crate::failed::ensure;
 
-rules! {
+rules! { broker:
     B81 connecting_to_nobody_says_so_in_time [Nobody] "connecting to an address where nobody listens is an error within its limit, that names the address and hides the password";
     B100 what_is_confirmed_survives_a_killed_server [Server, Queues, Persistent] "every message whose receipt was given arrives, though the server is killed twice meanwhile";
     B101 after_a_cut_a_subscription_goes_on_by_itself [Server, Queues] "a subscription whose connection was cut comes back by itself, with its place in the queue";

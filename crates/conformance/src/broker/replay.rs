@@ -3,12 +3,12 @@
 use micro_core::broker::{Message, Position, Start, SubscribeOptions};
 
 use super::Stage;
-use super::cases::rules;
 use super::stage::numbered;
 use crate::Failed;
+use crate::case::rules;
 use crate::failed::ensure;
 
-rules! {
+rules! { broker:
     B126 a_subscription_begins_where_it_is_told [Backlog, Replay] "from the earliest, a position or a time, exactly what lies there from then on comes";
     B127 a_seek_moves_back_and_an_unknown_position_does_not [Backlog, Replay, Seek] "a seek gives again what lies there; one to a position that is not there is an error, and changes nothing";
     B128 everyone_new_reads_all_of_the_history [Backlog, Replay] "each new subscriber that begins at the earliest reads everything";

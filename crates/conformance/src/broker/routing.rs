@@ -4,12 +4,12 @@ use micro_core::Kind;
 use micro_core::broker::{Delivery, Message, SubscribeOptions, Topic};
 
 use super::Stage;
-use super::cases::rules;
 use super::stage::{number, numbered};
 use crate::Failed;
+use crate::case::rules;
 use crate::failed::ensure;
 
-rules! {
+rules! { broker:
     B01 a_published_message_arrives_as_it_was [] "each message arrives once, with its id, bytes and headers, and no other";
     B02 topics_are_apart [] "a subscriber of one topic gets nothing of another";
     B03 many_topics_at_once_are_apart [] "of 20 topics that are used at the same time, each gets exactly its own";

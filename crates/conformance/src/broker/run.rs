@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Case, Fixture, Stage};
+use super::{Case, Fixture, Stage, cases};
 use crate::report::Outcome;
 use crate::runner;
 
@@ -10,17 +10,11 @@ use crate::runner;
 ///
 /// If the rule is broken, with what broke it; and if the name is that of no case.
 pub fn run(name: &str, fixture: impl Fixture) {
-    let case = Case::find(name).unwrap_or_else(|| panic!("there is no broker case {name}"));
     let fixture: Arc<dyn Fixture> = Arc::new(fixture);
-    let outcome = check(case, &fixture);
-    runner::conclude(fixture.name(), case.id, case.rule, outcome);
+    Case::run(name, cases(), fixture.name(), |case| check(case, &fixture));
 }
 
 /// Runs a case and returns its outcome.
-///
-/// # Panics
-///
-/// If no runtime can be started.
 #[must_use]
 pub fn check(case: &Case, fixture: &Arc<dyn Fixture>) -> Outcome {
     let stage = Stage::new(Arc::clone(fixture), case.id);

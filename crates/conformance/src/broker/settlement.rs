@@ -7,12 +7,12 @@ use micro_core::Kind;
 use micro_core::broker::{Message, Reason, Settle, Settlement, SubscribeOptions};
 
 use super::Stage;
-use super::cases::rules;
 use super::stage::{number, numbered};
 use crate::Failed;
+use crate::case::rules;
 use crate::failed::ensure;
 
-rules! {
+rules! { broker:
     B20 what_was_acknowledged_does_not_come_again [Queues] "after an acknowledgement the queue's next member gets silence";
     B21 what_is_to_be_retried_comes_again_with_its_count [Queues, Retry, Attempts] "a retried message comes again with the same id, and one failure more";
     B22 many_that_are_retried_all_arrive [Queues, Retry] "50 messages, each retried several times by one of two members, are all acknowledged in the end";

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use micro_core::broker::{Broker, Queue, SubscribeOptions, Subscription, Topic, Transaction};
 
 use super::Stage;
-use super::cases::rules;
 use super::stage::{number, numbered};
 use crate::Failed;
+use crate::case::rules;
 use crate::failed::ensure;
 
-rules! {
+rules! { broker:
     B129 what_a_transaction_holds_comes_all_or_not_at_all [Queues, Transactions] "a commit shows what was published, and not before, and settles what was taken; without one nothing is shown, and what was taken comes again";
 }
 

@@ -1,46 +1,9 @@
-use futures_util::future::BoxFuture;
+use std::convert::Infallible;
 
 use super::{Stage, life, records, watching};
-use crate::Failed;
 
-/// One rule, and what shows it.
-#[non_exhaustive]
-pub struct Case {
-    /// Its number in the list of cases.
-    pub id: &'static str,
-    /// Its name, as a function's.
-    pub name: &'static str,
-    /// What it asserts.
-    pub rule: &'static str,
-    pub(super) body: fn(Stage) -> BoxFuture<'static, Result<(), Failed>>,
-}
-
-impl Case {
-    /// Finds a case by its name.
-    #[must_use]
-    pub fn find(name: &str) -> Option<&'static Self> {
-        cases().find(|case| case.name == name)
-    }
-}
-
-impl std::fmt::Debug for Case {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Case").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-/// Writes down cases: number, name (of a function in the same module), rule.
-macro_rules! rules {
-    ($($id:ident $name:ident $rule:literal;)*) => {
-        pub(super) const CASES: &[$crate::registry::Case] = &[$($crate::registry::Case {
-            id: stringify!($id),
-            name: stringify!($name),
-            rule: $rule,
-            body: |stage| Box::pin($name(stage)),
-        }),*];
-    };
-}
-pub(super) use rules;
+/// One rule of a registry, and what shows it.
+pub type Case = crate::Case<Stage, Infallible>;
 
 /// Returns the cases, subject by subject.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
@@ -52,7 +15,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
 #[macro_export]
 macro_rules! registry_cases {
     ($fixture:expr) => {
-        $crate::registry_cases! { @ $fixture;
+        $crate::cases_as_tests! { registry every_registry_case_is_a_test $fixture;
             what_is_registered_is_found_as_it_was
             a_service_that_is_not_there_is_an_empty_answer
             the_nodes_of_a_service_are_all_found
@@ -71,20 +34,6 @@ macro_rules! registry_cases {
             every_watch_hears_everything
             a_watch_that_is_dropped_leaves_the_others
             a_watch_hears_that_a_time_to_live_ended
-        }
-    };
-    (@ $fixture:expr; $($name:ident)*) => {
-        $(
-            #[test]
-            fn $name() {
-                $crate::registry::run(stringify!($name), $fixture);
-            }
-        )*
-
-        #[test]
-        fn every_registry_case_is_a_test() {
-            let cases: Vec<_> = $crate::registry::cases().map(|case| case.name).collect();
-            assert_eq!(cases, [$(stringify!($name)),*]);
         }
     };
 }

@@ -4,12 +4,12 @@ use micro_core::registry::Change;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Stage;
-use super::cases::rules;
 use super::stage::node;
 use crate::Failed;
+use crate::case::rules;
 use crate::failed::ensure;
 
-rules! {
+rules! { registry:
     R06 what_is_deregistered_is_gone_and_nothing_else "a node that is deregistered is gone at once for who did it and soon for others, its fellows stay, and one that is not there is no error";
     R07 without_a_heart_beat_a_node_is_gone_in_time "a node that is not registered again stays for its time to live and is gone within twice of it, and its fellows stay";
     R08 a_heart_beat_keeps_a_node_and_is_no_change "a node that is registered again in time stays far beyond its first time to live, and no watch hears of it";

@@ -6,12 +6,12 @@ use micro_core::Kind;
 use micro_core::registry::{Endpoint, Node, Service, Value};
 
 use super::Stage;
-use super::cases::rules;
 use super::stage::node;
 use crate::Failed;
+use crate::case::rules;
 use crate::failed::ensure;
 
-rules! {
+rules! { registry:
     R01 what_is_registered_is_found_as_it_was "name, version, metadata, endpoints and nodes are found by another client as they were registered";
     R02 a_service_that_is_not_there_is_an_empty_answer "a service that nobody registered has no records, and that is no error";
     R03 the_nodes_of_a_service_are_all_found "nodes of one version that two clients register are one record with both";

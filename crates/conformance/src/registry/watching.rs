@@ -7,12 +7,12 @@ use micro_core::registry::{Change, Node, Registry, Service, Watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Stage;
-use super::cases::rules;
 use super::stage::node;
 use crate::Failed;
+use crate::case::rules;
 use crate::failed::ensure;
 
-rules! {
+rules! { registry:
     R10 a_watch_tells_everything_first_and_then_what_changes "the first thing a watch tells is everything there is, of one service or of all; then it tells only what changes";
     R11 a_watch_hears_of_coming_changing_and_going_in_order "a node that comes, changes and goes is heard of in that order, each time alone; of many changes in a row the last is heard last";
     R12 a_watch_of_one_service_hears_of_no_other "a watch of one service hears nothing of another, not even of one whose name begins with its name";
