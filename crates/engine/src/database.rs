@@ -7,6 +7,7 @@ use micro_core::{Error, Kind, Result};
 use rusqlite::{Connection, OpenFlags};
 use rustix::fs::fdatasync;
 
+use crate::fail_point;
 use crate::failure::{failure, io_failure};
 use crate::home::Home;
 use crate::lock::FairLock;
@@ -95,47 +96,9 @@ impl Database {
         &self.path
     }
 
-    /// Turns a failure into an error that names this file.
-    #[must_use]
-    pub fn failure(&self, tried: &'static str, error: rusqlite::Error) -> micro_core::Error {
-        failure(&self.path, tried, error)
-    }
-}
-
-impl Storage for Database {
-    fn begin(&mut self) -> Result<()> {
-        // Held over begin and commit alike; a guard cannot live beside the connection it protects, so it is let go by
-        // name in `commit` and `roll_back`.
-        std::mem::forget(self.lock.acquire(TURN)?);
-        let begun = self.connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]));
-        begun.map(drop).map_err(|error| {
-            self.lock.release();
-            failure(&self.path, "begin a transaction", error)
-        })
-    }
-
-    fn commit(&mut self) -> Result<()> {
-        let done = self.connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
-        match done {
-            Ok(_) => {
-                self.lock.release();
-                Ok(())
-            }
-            Err(error) => {
-                self.roll_back();
-                Err(failure(&self.path, "commit", error))
-            }
-        }
-    }
-
-    fn roll_back(&mut self) {
-        if !self.connection.is_autocommit() {
-            let _ = self.connection.execute_batch("ROLLBACK");
-        }
-        self.lock.release();
-    }
-
-    fn sync(&mut self) -> Result<()> {
+    /// Either the log still holds the transaction, or somebody has copied it into the file since, and synced that.
+    fn sync_log(&mut self) -> Result<()> {
+        self.at("sync the database", fail_point!("engine.sync", &self.path))?;
         let log = match &mut self.log {
             Some(log) => log,
             none => {
@@ -144,14 +107,13 @@ impl Storage for Database {
                 none.insert(File::open(&path).map_err(failed)?)
             }
         };
-        // Either the log still holds the transaction, or somebody has copied it into the file since, and synced that.
-        if !self.holed {
-            let synced = fdatasync(log);
-            self.holed = synced.is_err();
-            return synced.map_err(|error| io_failure(&self.path, "sync the database", &error.into()));
-        }
-        // What follows a hole in the log is not found again after a power cut: all of it goes into the file first, and a
-        // new log begins.
+        fdatasync(log).map_err(|error| io_failure(&self.path, "sync the database", &error.into()))
+    }
+
+    /// What follows a hole in the log is not found again after a power cut: all of it goes into the file first, and a
+    /// new log begins.
+    fn heal(&mut self) -> Result<()> {
+        self.at("sync the database", fail_point!("engine.heal", &self.path))?;
         let failed = |error| failure(&self.path, "sync the database", error);
         let busy: bool =
             self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(failed)?;
@@ -165,6 +127,60 @@ impl Storage for Database {
         }
         self.holed = false;
         Ok(())
+    }
+
+    fn at(&self, tried: &'static str, done: std::io::Result<()>) -> Result<()> {
+        done.map_err(|error| io_failure(&self.path, tried, &error))
+    }
+
+    /// Turns a failure into an error that names this file.
+    #[must_use]
+    pub fn failure(&self, tried: &'static str, error: rusqlite::Error) -> micro_core::Error {
+        failure(&self.path, tried, error)
+    }
+}
+
+impl Storage for Database {
+    fn begin(&mut self) -> Result<()> {
+        // Held over begin and commit alike; a guard cannot live beside the connection it protects, so it is let go by
+        // name in `commit` and `roll_back`.
+        std::mem::forget(self.lock.acquire(TURN)?);
+        let begun = self.at("begin a transaction", fail_point!("engine.begin", &self.path)).and_then(|()| {
+            let begun = self.connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]));
+            begun.map(drop).map_err(|error| failure(&self.path, "begin a transaction", error))
+        });
+        begun.inspect_err(|_| self.lock.release())
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        let done = self.at("commit", fail_point!("engine.commit", &self.path)).and_then(|()| {
+            let done = self.connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+            done.map(drop).map_err(|error| failure(&self.path, "commit", error))
+        });
+        match done {
+            Ok(()) => self.lock.release(),
+            Err(_) => self.roll_back(),
+        }
+        done
+    }
+
+    fn roll_back(&mut self) {
+        let _ = fail_point!("engine.roll_back", &self.path);
+        if !self.connection.is_autocommit() {
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+        self.lock.release();
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        if self.holed {
+            self.heal()?;
+        } else {
+            let synced = self.sync_log();
+            self.holed = synced.is_err();
+            synced?;
+        }
+        self.at("sync the database", fail_point!("engine.synced", &self.path))
     }
 }
 

@@ -14,10 +14,13 @@
 //! | [`Process`] | who is alive: a lock that the kernel lets go when a process dies |
 //! | [`Clock`] | time since boot, for leases |
 //! | [`Shared`] | one instance a process and file |
+//! | [`fail_point!`] | a place that fails when a test says so; nothing without the feature `fail-points` |
 
 mod bell;
 mod clock;
 mod database;
+#[cfg(feature = "fail-points")]
+pub mod fail_point;
 mod failure;
 mod filesystem;
 mod home;
@@ -43,3 +46,23 @@ pub use process::Process;
 pub use shared::Shared;
 pub use storage::{Durability, Storage};
 pub use writer::{Job, Work, Writer};
+
+/// Passes a place that a test can make fail: `fail_point!("engine.sync", path)` is an `io::Result<()>`.
+///
+/// See the module `fail_point`; it and all places are there with the feature `fail-points` only.
+#[cfg(feature = "fail-points")]
+#[macro_export]
+macro_rules! fail_point {
+    ($name:literal, $file:expr) => {
+        $crate::fail_point::pass($name, $file)
+    };
+}
+
+/// Passes a place that a test can make fail: nothing, without the feature `fail-points`.
+#[cfg(not(feature = "fail-points"))]
+#[macro_export]
+macro_rules! fail_point {
+    ($name:literal, $file:expr) => {
+        ::std::io::Result::Ok(())
+    };
+}

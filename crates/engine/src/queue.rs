@@ -28,12 +28,31 @@ struct State<J> {
     weight: usize,
     urgent: bool,
     sleeping: bool,
-    closed: bool,
+    closed: Option<Closed>,
+}
+
+/// Why a queue takes nothing more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Closed {
+    /// Its owner wants no more.
+    Asked,
+    /// The thread that emptied it panicked where nothing could catch it.
+    Panicked,
+}
+
+impl Closed {
+    fn error(self) -> Error {
+        let text = match self {
+            Self::Asked => "the embedded database is closed; connect again",
+            Self::Panicked => "the writer thread of the embedded database has panicked, see stderr; connect again",
+        };
+        Error::new(Kind::Closed, text)
+    }
 }
 
 impl<J: Job> Queue<J> {
     pub(crate) fn new() -> Self {
-        let state = State { jobs: VecDeque::new(), weight: 0, urgent: false, sleeping: false, closed: false };
+        let state = State { jobs: VecDeque::new(), weight: 0, urgent: false, sleeping: false, closed: None };
         Self { state: Mutex::new(state), filled: Condvar::new(), room: Notify::new() }
     }
 
@@ -43,8 +62,8 @@ impl<J: Job> Queue<J> {
 
     pub(crate) fn push(&self, job: J) -> Result<(), (J, Error)> {
         let mut state = self.lock();
-        if state.closed {
-            return Err((job, Error::new(Kind::Closed, "the embedded database is closed; connect again")));
+        if let Some(closed) = state.closed {
+            return Err((job, closed.error()));
         }
         if state.weight > TOO_FULL {
             let text = format!(
@@ -73,8 +92,8 @@ impl<J: Job> Queue<J> {
             room.as_mut().enable();
             {
                 let state = self.lock();
-                if state.closed {
-                    return Err(Error::new(Kind::Closed, "the embedded database is closed; connect again"));
+                if let Some(closed) = state.closed {
+                    return Err(closed.error());
                 }
                 if state.weight <= FULL {
                     return Ok(());
@@ -88,10 +107,10 @@ impl<J: Job> Queue<J> {
     pub(crate) fn wait(&self, lazy_at: Instant) -> bool {
         let mut state = self.lock();
         loop {
-            if state.urgent || (state.closed && !state.jobs.is_empty()) {
+            if state.urgent || (state.closed.is_some() && !state.jobs.is_empty()) {
                 return true;
             }
-            if state.closed {
+            if state.closed.is_some() {
                 return false;
             }
             let pause = if state.jobs.is_empty() {
@@ -130,8 +149,12 @@ impl<J: Job> Queue<J> {
         taken
     }
 
-    pub(crate) fn close(&self) {
-        self.lock().closed = true;
+    pub(crate) fn closed(&self) -> Option<Error> {
+        self.lock().closed.map(Closed::error)
+    }
+
+    pub(crate) fn close(&self, why: Closed) {
+        self.lock().closed.get_or_insert(why);
         self.filled.notify_one();
         self.room.notify_waiters();
     }

@@ -15,14 +15,20 @@ impl<T> Shared<T> {
         Self(Mutex::new(BTreeMap::new()))
     }
 
-    /// Returns the instance of a folder, or opens it. It blocks while another one opens.
+    /// Returns the instance of a folder, or opens it: also where the one that is there serves nobody any more. It blocks
+    /// while another one opens.
     ///
     /// # Errors
     ///
     /// That of opening.
-    pub fn get_or_open(&self, folder: &Path, open: impl FnOnce() -> Result<T>) -> Result<Arc<T>> {
+    pub fn get_or_open(
+        &self,
+        folder: &Path,
+        serves: impl Fn(&T) -> bool,
+        open: impl FnOnce() -> Result<T>,
+    ) -> Result<Arc<T>> {
         let mut instances = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(instance) = instances.get(folder).and_then(Weak::upgrade) {
+        if let Some(instance) = instances.get(folder).and_then(Weak::upgrade).filter(|instance| serves(instance)) {
             return Ok(instance);
         }
         let instance = Arc::new(open()?);

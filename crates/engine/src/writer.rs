@@ -1,11 +1,13 @@
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use micro_core::{Error, Result};
+use micro_core::{Error, Kind, Result};
 
 use crate::failure::io_failure;
-use crate::queue::Queue;
+use crate::queue::{Closed, Queue};
 use crate::storage::{Durability, Storage};
 
 /// The least pause between two commits of nothing but lazy jobs.
@@ -52,7 +54,7 @@ pub trait Work: Send + 'static {
 /// The one thread of this process that writes a file.
 ///
 /// Group commit: all that is waiting goes into one transaction with one sync, and is then answered together. Closed or
-/// dropped, it writes what is queued and ends.
+/// dropped, it writes what is queued and ends. A panic while it writes is rolled back and fails its batch alone.
 #[derive(Debug)]
 pub struct Writer<J: Job> {
     queue: Arc<Queue<J>>,
@@ -98,7 +100,14 @@ impl<J: Job> Writer<J> {
 
     /// Takes no more jobs; what is queued is written yet.
     pub fn close(&self) {
-        self.queue.close();
+        self.queue.close(Closed::Asked);
+    }
+
+    /// Returns why it takes no more jobs: [`Kind::Closed`](micro_core::Kind::Closed) after [`close`](Self::close), or
+    /// when its thread is gone. `None` while it works.
+    #[must_use]
+    pub fn closed(&self) -> Option<Error> {
+        self.queue.closed()
     }
 }
 
@@ -108,12 +117,12 @@ impl<J: Job> Drop for Writer<J> {
     }
 }
 
-/// A panic in the thread must not leave publishers waiting for it.
+/// Nobody may wait for a thread that is gone, however it went.
 struct CloseOnExit<'a, J: Job>(&'a Queue<J>);
 
 impl<J: Job> Drop for CloseOnExit<'_, J> {
     fn drop(&mut self) {
-        self.0.close();
+        self.0.close(if thread::panicking() { Closed::Panicked } else { Closed::Asked });
         while !self.0.take().is_empty() {}
     }
 }
@@ -122,16 +131,11 @@ fn run<W: Work>(queue: &Queue<W::Job>, mut storage: W::Storage, mut work: W) {
     let mut lazy_at = Instant::now();
     while queue.wait(lazy_at) {
         let mut jobs = Vec::new();
-        let done = storage.begin().and_then(|()| {
-            // Taken when the turn has come: what came while others wrote goes along.
-            jobs = queue.take();
-            work.apply(&mut storage, &mut jobs).inspect_err(|_| storage.roll_back())?;
-            storage.commit()?;
-            work.seen();
-            match jobs.iter().map(Job::durability).max() {
-                Some(Durability::Synced) => storage.sync(),
-                _ => Ok(()),
-            }
+        // A panic costs its batch, not the writer: those who publish and subscribe have no other.
+        let done = catch_unwind(AssertUnwindSafe(|| transact(queue, &mut storage, &mut work, &mut jobs)));
+        let done = done.unwrap_or_else(|panic| {
+            storage.roll_back();
+            Err(panicked(&*panic))
         });
         match done {
             Ok(()) => work.committed(jobs),
@@ -144,4 +148,32 @@ fn run<W: Work>(queue: &Queue<W::Job>, mut storage: W::Storage, mut work: W) {
         }
         lazy_at = Instant::now() + LAZY_PAUSE;
     }
+}
+
+fn transact<W: Work>(
+    queue: &Queue<W::Job>,
+    storage: &mut W::Storage,
+    work: &mut W,
+    jobs: &mut Vec<W::Job>,
+) -> Result<()> {
+    storage.begin()?;
+    // Taken when the turn has come: what came while others wrote goes along.
+    *jobs = queue.take();
+    work.apply(storage, jobs).inspect_err(|_| storage.roll_back())?;
+    storage.commit()?;
+    work.seen();
+    match jobs.iter().map(Job::durability).max() {
+        Some(Durability::Synced) => storage.sync(),
+        _ => Ok(()),
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Error {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");
+    let text = format!(
+        "the writer of the embedded database panicked ({text}); this batch may or may not be stored, the next ones are \
+         written again. It is a defect of micro-rs: report it with the trace on stderr"
+    );
+    Error::new(Kind::Internal, text)
 }

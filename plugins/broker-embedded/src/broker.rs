@@ -163,10 +163,11 @@ impl Broker for Embedded {
 
     async fn connect(&self) -> Result<()> {
         let settings = {
-            let state = self.lock();
-            if state.connection.is_some() {
+            let mut state = self.lock();
+            if state.connection.as_ref().is_some_and(|connection| connection.folder.closed().is_none()) {
                 return Ok(());
             }
+            state.connection = None;
             Arc::new(Settings::read(&state.options.address)?)
         };
         let theirs = Arc::clone(&settings);

@@ -46,7 +46,7 @@ impl Member {
 
     fn plan(&self) -> Vec<Read> {
         let mut state = self.lock();
-        if state.phase != Phase::Live || self.lease_is_over(&state) {
+        if state.phase != Phase::Live || state.has_failed() || self.lease_is_over(&state) {
             return Vec::new();
         }
         let mut room = self.room(&state);
@@ -115,7 +115,7 @@ impl Member {
     /// Tells when there is something to read again: now, or when a pause ends.
     fn come_again(&self) -> Option<Duration> {
         let mut state = self.lock();
-        if state.phase != Phase::Live || self.lease_is_over(&state) {
+        if state.phase != Phase::Live || state.has_failed() || self.lease_is_over(&state) {
             return None;
         }
         if self.room(&state) == 0 {

@@ -2,7 +2,7 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use micro_core::Result;
+use micro_core::{Kind, Result};
 use micro_engine::{Clock, Listener, Wake, failure, io_failure};
 use rusqlite::Connection;
 
@@ -42,6 +42,10 @@ fn run(folder: &Weak<Folder>, mut listener: Listener, reader: &Connection) {
         let Some(folder) = folder.upgrade() else { return };
         folder.take_wakes(&mut wakes);
         let members = folder.members();
+        if let Some(error) = folder.closed() {
+            members.iter().for_each(|member| member.fail(error.duplicate()));
+            return;
+        }
         let tick = Instant::now() >= tick_at;
         let mut changed = lost;
         if tick {
@@ -66,7 +70,10 @@ fn run(folder: &Weak<Folder>, mut listener: Listener, reader: &Connection) {
                 Ok(None) => {}
                 Err(error) => {
                     let error = failure(&folder.database, "read messages", error);
-                    tracing::error!(topic = %member.topic, %error, "the embedded broker could not read; it tries again");
+                    tracing::error!(topic = %member.topic, %error, "the embedded broker could not read");
+                    if error.kind() == Kind::Corrupt {
+                        member.fail(error);
+                    }
                     member.unread();
                 }
             }

@@ -2,8 +2,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
-use micro_core::Result;
 use micro_core::broker::{Outcomes, Settled};
+use micro_core::{Error, Result};
 use micro_engine::{Bell, Database, Home, Listener, Process, Shared, Signal, Wake, Writer};
 
 use crate::config::Settings;
@@ -32,7 +32,8 @@ impl Folder {
     pub(crate) fn open(settings: &Arc<Settings>) -> Result<Arc<Self>> {
         let home = Home::open(settings.home()?, "broker")?;
         let folder = home.path().to_owned();
-        OPEN.get_or_open(&folder, || {
+        let serves = |folder: &Self| folder.closed().is_none();
+        OPEN.get_or_open(&folder, serves, || {
             let process = Arc::new(Process::enter(&home)?);
             let storage = Database::open(&home, FILE, &SCHEMA)?;
             let database = storage.path().to_owned();
@@ -50,6 +51,11 @@ impl Folder {
         if let Err((job, error)) = self.writer.push(job) {
             job.fail(&error);
         }
+    }
+
+    /// Returns why nothing more is written; whoever opens the folder then gets another.
+    pub(crate) fn closed(&self) -> Option<Error> {
+        self.writer.closed()
     }
 
     /// Waits until the queue of the writer has room.

@@ -53,12 +53,17 @@ pub(crate) struct Publish {
     pub(crate) settings: Arc<Settings>,
     /// `None`: the partition that the message names is not there.
     pub(crate) places: Vec<Option<Position>>,
+    /// Why none of them is stored, though others of the same transaction are.
+    pub(crate) refused: Option<Error>,
     pub(crate) promise: Promise<Receipt>,
 }
 
 impl Publish {
     fn answer(self) {
-        let Self { topic, messages, entries, places, promise, .. } = self;
+        let Self { topic, messages, entries, places, refused, promise, .. } = self;
+        if let Some(error) = refused {
+            return promise.complete_all(|_| Err(error.duplicate()));
+        }
         let result = |at: usize| match places.get(at).copied().flatten() {
             Some(position) => Ok(Receipt::at(position)),
             None => {
@@ -89,6 +94,14 @@ impl Job {
         }
     }
 
+    /// Tells whether it is rare, and made of many steps, so that it is worth being undone alone.
+    pub(crate) fn is_apart(&self) -> bool {
+        matches!(
+            self,
+            Self::Find { .. } | Self::Join { .. } | Self::Balance { .. } | Self::Hand { .. } | Self::Leave { .. }
+        )
+    }
+
     /// Answers with an error.
     pub(crate) fn fail(self, error: &Error) {
         match self {
@@ -98,7 +111,12 @@ impl Job {
             }
             Self::Find { reply: Some(reply), .. } => drop(reply.send(Err(error.duplicate()))),
             Self::Join { reply: Some(reply), .. } => drop(reply.send(Err(error.duplicate()))),
-            Self::Balance { member, .. } => member.lock().balancing = false,
+            Self::Balance { member, .. } => {
+                member.lock().balancing = false;
+                if error.kind() == Kind::Corrupt {
+                    member.fail(error.duplicate());
+                }
+            }
             // What was let go is still its own by the table: it takes it again.
             Self::Hand { member, .. } => member.balance(),
             Self::Heartbeat { members, .. } => members.iter().for_each(|member| member.lock().beating = false),

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
+use micro_core::Error;
 use micro_core::broker::{Delivery, DeliveryParts, Origin, Position, Queue, Settler, SubscribeOptions, Token, Topic};
 use micro_engine::Clock;
 use tokio::sync::Notify;
@@ -49,6 +50,8 @@ pub(crate) struct State {
     pub(crate) phase: Phase,
     /// When it began to leave with deliveries out.
     pub(crate) leaving: Option<u64>,
+    /// Why nothing more can come; the next pull says so.
+    trouble: Option<Error>,
     /// A request to balance is on its way.
     pub(crate) balancing: bool,
     /// A longer lease is on its way.
@@ -98,6 +101,7 @@ pub(crate) enum Pull {
     Some(Vec<Delivery>),
     Nothing,
     End,
+    Failed(Error),
 }
 
 impl Member {
@@ -140,6 +144,9 @@ impl Member {
     /// Takes deliveries that are ready, at most `max`.
     pub(crate) fn pull(self: &Arc<Self>, max: usize) -> Pull {
         let mut state = self.lock();
+        if let Some(error) = &state.trouble {
+            return Pull::Failed(error.duplicate());
+        }
         if state.phase != Phase::Live {
             return Pull::End;
         }
@@ -238,6 +245,13 @@ impl Member {
         idle
     }
 
+    /// Ends the subscription with an error: what was damaged or is gone does not come back by waiting.
+    pub(crate) fn fail(&self, error: Error) {
+        let error = error.operation("subscription.next").with("topic", &self.topic);
+        self.lock().trouble.get_or_insert(error);
+        self.arrived.notify_one();
+    }
+
     /// Leaves at once, without waiting to hear that it is written.
     pub(crate) fn leave(self: &Arc<Self>) {
         self.folder.push(Job::Leave { member: Arc::clone(self), promise: None });
@@ -245,6 +259,11 @@ impl Member {
 }
 
 impl State {
+    /// Tells whether the subscription ended with an error.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.trouble.is_some()
+    }
+
     pub(crate) fn ready_len(&self) -> usize {
         self.shares.values().map(Share::ready_len).sum()
     }
@@ -254,8 +273,8 @@ impl State {
         self.generations
     }
 
-    /// Lets a share go: returns its last state, and forgets its deliveries, so that answers to them are a conflict.
-    pub(crate) fn give_up(&mut self, partition: u32) -> Option<(i64, Vec<u8>)> {
+    /// Lets a share go: returns it with its last state, and forgets its deliveries, so that answers to them are a conflict.
+    pub(crate) fn give_up(&mut self, partition: u32) -> Option<(Share, Vec<u8>)> {
         let mut share = self.shares.remove(&partition)?;
         let generation = share.generation;
         let mut out = Vec::new();
@@ -266,18 +285,24 @@ impl State {
             }
             held.partition != partition
         });
-        Some((share.epoch, share.last_state(out.into_iter())))
+        let last = share.last_state(out.into_iter());
+        Some((share, last))
     }
 
     /// Forgets a share that another member has taken over.
     pub(crate) fn lose(&mut self, partition: u32) {
         if let Some(share) = self.shares.remove(&partition) {
-            self.lost.insert(share.generation);
-            if self.lost.len() > LOST {
-                self.lost.pop_first();
-            }
+            self.note_lost(share.generation);
         }
         self.out.retain(|_, out| out.partition != partition);
+    }
+
+    /// Notes that another member has taken the share over, also one that was given away meanwhile.
+    pub(crate) fn note_lost(&mut self, generation: u64) {
+        self.lost.insert(generation);
+        if self.lost.len() > LOST {
+            self.lost.pop_first();
+        }
     }
 
     /// Tells whether another member has taken the share over.

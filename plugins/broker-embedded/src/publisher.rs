@@ -39,7 +39,7 @@ pub(crate) fn publish(
     if !messages.is_empty() {
         let places = Vec::with_capacity(messages.len());
         let (topic, settings) = (topic.clone(), Arc::clone(settings));
-        folder.push(Job::Publish(Publish { topic, messages, entries, settings, places, promise }));
+        folder.push(Job::Publish(Publish { topic, messages, entries, settings, places, refused: None, promise }));
     }
     receipts
 }

@@ -42,6 +42,7 @@ impl Subscription for Pulling {
             match self.member.pull(max.max(1)) {
                 Pull::Some(deliveries) => return Ok(Some(deliveries)),
                 Pull::End => return Ok(None),
+                Pull::Failed(error) => return Err(error),
                 // A notification from between the look and here is kept.
                 Pull::Nothing => self.member.arrived.notified().await,
             }

@@ -41,7 +41,14 @@ pub(crate) struct Work {
 struct Round {
     wakes: Vec<Wake>,
     wrote: Vec<Wrote>,
-    fenced: Vec<(Arc<Member>, u32)>,
+    fenced: Vec<Fenced>,
+}
+
+/// A partition that another member has taken over.
+struct Fenced {
+    member: Arc<Member>,
+    partition: u32,
+    generation: u64,
 }
 
 struct Wrote {
@@ -111,6 +118,25 @@ impl Work {
         Ok(())
     }
 
+    /// Does a job that is undone alone when it fails for a reason of its own; the outer error is everybody's.
+    fn do_apart(&mut self, storage: &Database, job: &mut Job) -> Result<Result<()>> {
+        let run = |sql| storage.connection().prepare_cached(sql).and_then(|mut statement| statement.execute([]));
+        let failed = |error| storage.failure("do a job apart", error);
+        run("SAVEPOINT job").map_err(failed)?;
+        let done = self.do_job(storage, job);
+        match &done {
+            Ok(()) => {}
+            Err(error) if is_its_own(error) => {
+                run("ROLLBACK TO job").map_err(failed)?;
+                // Among them may be one that is there no more.
+                self.topics.clear();
+            }
+            Err(error) => return Err(error.duplicate()),
+        }
+        run("RELEASE job").map_err(failed)?;
+        Ok(done)
+    }
+
     /// Stores the messages of all publishers; the statement and the buffer are made once.
     fn publish(&mut self, storage: &Database, jobs: &mut [Job]) -> Result<()> {
         let publishes = jobs.iter_mut().filter_map(|job| match job {
@@ -127,7 +153,13 @@ impl Work {
             let insert = storage.connection().prepare_cached(message::INSERT);
             let mut insert = insert.map_err(|error| storage.failure("store messages", error))?;
             for publish in &mut publishes {
-                let known = self.topics.get(storage, &publish.topic, &publish.settings)?;
+                let known = match self.topics.get(storage, &publish.topic, &publish.settings) {
+                    Err(error) if error.kind() == Kind::ResourceExhausted => {
+                        publish.refused = Some(error);
+                        continue;
+                    }
+                    known => known?,
+                };
                 let run = (count as u32 / PARTITIONS_A_COMMIT).max(1);
                 let Publish { messages, places, .. } = &mut **publish;
                 let parts = message::append(storage, &mut insert, known, messages, run, places, &mut self.buffer)?;
@@ -169,23 +201,18 @@ impl Work {
         let dirty: Vec<_> = dirty.collect();
         drop(state);
         // All are noted before the first is written: should the transaction fail half-way, all have to be written again.
-        let noted = self.round.wrote.len();
         self.round.wrote.extend(dirty.iter().map(|(partition, _, generation, _, version)| Wrote {
             member: Arc::clone(member),
             partition: *partition,
             generation: *generation,
             version: *version,
         }));
-        let mut fenced = Vec::new();
-        for (partition, epoch, _, bytes, _) in dirty {
+        for (partition, epoch, generation, bytes, _) in dirty {
             if !share::write(storage, (queue, partition), (owner, epoch), &bytes)? {
-                fenced.push(partition);
+                let mine = |wrote: &Wrote| Arc::ptr_eq(&wrote.member, member) && wrote.generation == generation;
+                self.round.wrote.retain(|wrote| !mine(wrote));
+                self.round.fenced.push(Fenced { member: Arc::clone(member), partition, generation });
             }
-        }
-        if !fenced.is_empty() {
-            let mine = self.round.wrote.split_off(noted);
-            self.round.wrote.extend(mine.into_iter().filter(|wrote| !fenced.contains(&wrote.partition)));
-            self.round.fenced.extend(fenced.into_iter().map(|partition| (Arc::clone(member), partition)));
         }
         Ok(())
     }
@@ -218,8 +245,11 @@ impl Work {
         let states = partitions.iter().filter_map(|partition| Some((*partition, state.give_up(*partition)?)));
         let states: Vec<_> = states.collect();
         drop(state);
-        for (partition, (epoch, bytes)) in states {
-            share::free(storage, (queue, partition), (owner, epoch), &bytes)?;
+        for (partition, (share, bytes)) in states {
+            if !share::free(storage, (queue, partition), (owner, share.epoch), &bytes)? {
+                let (member, generation) = (Arc::clone(member), share.generation);
+                self.round.fenced.push(Fenced { member, partition, generation });
+            }
         }
         Ok(())
     }
@@ -242,6 +272,11 @@ impl Work {
     }
 }
 
+/// Tells whether an error is the job's own: what was asked, or what is damaged in its place.
+fn is_its_own(error: &Error) -> bool {
+    matches!(error.kind(), Kind::NotFound | Kind::InvalidArgument | Kind::ResourceExhausted | Kind::Corrupt)
+}
+
 impl micro_engine::Work for Work {
     type Job = Job;
     type Storage = Database;
@@ -251,9 +286,10 @@ impl micro_engine::Work for Work {
         self.topics.refresh(storage)?;
         self.publish(storage, jobs)?;
         for job in jobs.iter_mut() {
-            if let Err(error) = self.do_job(storage, job) {
+            let done = if job.is_apart() { self.do_apart(storage, job)? } else { self.do_job(storage, job) };
+            if let Err(error) = done {
                 // What one caller asked wrongly is no reason to fail the others.
-                if !matches!(error.kind(), Kind::NotFound | Kind::InvalidArgument) {
+                if !matches!(error.kind(), Kind::NotFound | Kind::InvalidArgument) && !job.is_apart() {
                     return Err(error);
                 }
                 let answered = std::mem::replace(job, Job::Heartbeat { members: Vec::new(), until: Vec::new() });
@@ -284,8 +320,13 @@ impl micro_engine::Work for Work {
                 }
             }
         }
-        for (member, partition) in &round.fenced {
-            member.lock().lose(*partition);
+        for Fenced { member, partition, generation } in &round.fenced {
+            let mut state = member.lock();
+            if state.shares.get(partition).is_some_and(|share| share.generation == *generation) {
+                state.lose(*partition);
+            }
+            state.note_lost(*generation);
+            drop(state);
             member.balance();
         }
     }

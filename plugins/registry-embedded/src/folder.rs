@@ -30,7 +30,7 @@ impl Folder {
     pub(crate) fn open(path: &Path) -> Result<Arc<Self>> {
         let home = Home::open(path, "registry")?;
         let folder = home.path().to_owned();
-        OPEN.get_or_open(&folder, || {
+        OPEN.get_or_open(&folder, Self::is_open, || {
             let process = Arc::new(Process::enter(&home)?);
             let storage = Database::open(&home, FILE, &SCHEMA)?;
             let database = storage.path().to_owned();
@@ -41,6 +41,11 @@ impl Folder {
             let writer = Writer::start("micro-registry-write", storage, work)?;
             Ok(Self { home, process, database, writer, reader, signal, watched: watch::Sender::default() })
         })
+    }
+
+    /// Tells whether it still writes; whoever opens the folder otherwise gets another.
+    pub(crate) fn is_open(&self) -> bool {
+        self.writer.closed().is_none()
     }
 
     /// Writes, and waits until the others see it.

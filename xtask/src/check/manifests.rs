@@ -6,6 +6,9 @@ use crate::workspace::{Package, Workspace};
 
 const LICENSE: &str = "MIT OR Apache-2.0";
 
+/// The feature of places that fail when a test says so.
+const FAIL_POINTS: &str = "fail-points";
+
 /// Every manifest that does not take lints and licence from the workspace.
 pub(super) fn findings(workspace: &Workspace) -> Vec<String> {
     let each = workspace.packages.iter().flat_map(|package| {
@@ -34,6 +37,34 @@ fn manifest(path: &str, package: &Package, text: &str) -> Vec<String> {
     if manifest.get("package").and_then(|p| p.get("description")).is_none() {
         findings.push(format!("{path}: no description"));
     }
+    findings.extend(fail_points(path, &manifest));
+    findings
+}
+
+/// Whatever would put fail points into a program: dependencies of tests alone may ask for them.
+fn fail_points(path: &str, manifest: &toml::Table) -> Vec<String> {
+    let names = |value: &toml::Value| {
+        let names = value.as_array().into_iter().flatten().filter_map(toml::Value::as_str);
+        names.filter(|name| name.rsplit('/').next() == Some(FAIL_POINTS)).count()
+    };
+    let mut findings = Vec::new();
+    let features = manifest.get("features").and_then(toml::Value::as_table);
+    for (feature, implied) in features.into_iter().flatten() {
+        if names(implied) > 0 {
+            findings.push(format!("{path}: the feature {feature} turns {FAIL_POINTS} on, which is for tests alone"));
+        }
+    }
+    let targets = manifest.get("target").and_then(toml::Value::as_table).into_iter().flatten();
+    for table in targets.filter_map(|(_, target)| target.as_table()).chain([manifest]) {
+        for kind in ["dependencies", "build-dependencies"] {
+            let dependencies = table.get(kind).and_then(toml::Value::as_table);
+            for (name, dependency) in dependencies.into_iter().flatten() {
+                if dependency.get("features").is_some_and(|features| names(features) > 0) {
+                    findings.push(format!("{path}: {kind} ask {name} for {FAIL_POINTS}; only dev-dependencies may"));
+                }
+            }
+        }
+    }
     findings
 }
 
@@ -58,5 +89,22 @@ mod tests {
         let whole = "[package]\nname = \"it\"\ndescription = \"it\"\n[lints]\nworkspace = true";
         assert!(manifest("Cargo.toml", &package(Some(LICENSE)), whole).is_empty());
         assert_eq!(manifest("Cargo.toml", &package(Some("GPL-3.0")), whole).len(), 1);
+    }
+
+    #[test]
+    fn fail_points_are_for_the_dependencies_of_tests_alone() {
+        let findings = |text: &str| fail_points("Cargo.toml", &text.parse().unwrap());
+        let fine = "[features]\nfail-points = []\n[dependencies]\na = { features = [\"b\"] }\n\
+                    [dev-dependencies]\na = { features = [\"fail-points\"] }";
+        assert_eq!(findings(fine), Vec::<String>::new());
+        for wrong in [
+            "[features]\ndefault = [\"fail-points\"]\nfail-points = []",
+            "[features]\nfull = [\"micro-engine/fail-points\"]",
+            "[dependencies]\na = { features = [\"fail-points\"] }",
+            "[build-dependencies.a]\nfeatures = [\"fail-points\"]",
+            "[target.'cfg(unix)'.dependencies]\na = { features = [\"fail-points\"] }",
+        ] {
+            assert_eq!(findings(wrong).len(), 1, "{wrong}");
+        }
     }
 }

@@ -4,4 +4,5 @@ mod files;
 mod locks;
 mod second;
 mod signals;
+mod syncing;
 mod writing;

@@ -39,7 +39,7 @@ impl Job for Number {
     }
 }
 
-/// A store that begins slowly and refuses the number 13.
+/// A store that begins slowly.
 struct Slow(Sender<Seen>);
 
 impl Storage for Slow {
@@ -58,6 +58,7 @@ impl Storage for Slow {
     }
 }
 
+/// It refuses the number 13, and has a defect with 666 and another one with 999.
 struct Collect(Sender<Seen>);
 
 impl Work for Collect {
@@ -65,6 +66,7 @@ impl Work for Collect {
     type Storage = Slow;
 
     fn apply(&mut self, _: &mut Slow, jobs: &mut [Number]) -> Result<()> {
+        assert!(jobs.iter().all(|job| job.number != 666), "666 came");
         match jobs.iter().any(|job| job.number == 13) {
             true => Err(Error::new(Kind::DiskFull, "no room for 13")),
             false => Ok(()),
@@ -72,6 +74,7 @@ impl Work for Collect {
     }
     fn seen(&mut self) {}
     fn committed(&mut self, jobs: Vec<Number>) {
+        assert!(jobs.iter().all(|job| job.number != 999), "999 came");
         let _ = self.0.send(Seen::Done(jobs.iter().map(|job| job.number).collect()));
     }
     fn failed(&mut self, jobs: Vec<Number>, error: &Error) {
@@ -139,4 +142,27 @@ async fn a_full_queue_makes_ready_wait_and_at_last_refuses() {
     writer.close();
     assert_eq!(writer.ready().await.unwrap_err().kind(), Kind::Closed);
     assert_eq!(writer.push(Number::new(1)).err().unwrap().1.kind(), Kind::Closed);
+}
+
+#[test]
+fn a_panic_while_writing_fails_its_batch_and_the_next_one_goes_on() {
+    let (writer, seen) = start();
+    writer.push(Number::new(666)).ok().unwrap();
+    assert_eq!(seen.recv_timeout(LONG), Ok(Seen::Begin));
+    assert_eq!(seen.recv_timeout(LONG), Ok(Seen::Failed(vec![666], Kind::Internal)));
+    writer.push(Number::new(14)).ok().unwrap();
+    assert!(seen.iter().any(|seen| seen == Seen::Done(vec![14])));
+    assert!(writer.closed().is_none());
+}
+
+#[tokio::test]
+async fn a_thread_that_ended_by_a_panic_takes_nothing_more_and_says_why() {
+    let (writer, seen) = start();
+    writer.push(Number::new(999)).ok().unwrap();
+    while seen.recv_timeout(LONG).is_ok() {}
+    let refused = [writer.closed(), writer.ready().await.err(), writer.push(Number::new(1)).err().map(|(_, e)| e)];
+    for error in refused {
+        let error = error.unwrap();
+        assert!(error.kind() == Kind::Closed && error.to_string().contains("panicked"), "{error}");
+    }
 }

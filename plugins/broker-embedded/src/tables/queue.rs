@@ -234,7 +234,8 @@ fn claim(
     for (partition, epoch, state) in free {
         let mut cursor = Cursor::decode(&state).ok_or_else(|| {
             let text = format!(
-                "the state of a queue in {} is damaged (topic {topic}, partition {partition})",
+                "the state of a queue in {} is damaged (topic {topic}, partition {partition}); nothing was changed in it. \
+                 Give the service another queue name and a start, or restore the file from a copy",
                 storage.path().display()
             );
             Error::new(Kind::Corrupt, text)

@@ -110,6 +110,15 @@ fn load(storage: &Database, topic: &Topic, settings: &Settings) -> Result<Known>
     let (id, partitions) = match found {
         Some(found) => found,
         None => {
+            let last: i64 = connection
+                .prepare_cached("SELECT coalesce(max(id), 0) FROM topic")
+                .and_then(|mut last| last.query_row([], |row| row.get(0)))
+                .map_err(failed)?;
+            if last >= MAX_TOPICS {
+                let text =
+                    format!("{} has {MAX_TOPICS} topics already; {topic} is one too many", storage.path().display());
+                return Err(Error::new(Kind::ResourceExhausted, text));
+            }
             connection
                 .prepare_cached("INSERT INTO topic (name, partitions) VALUES (?, ?)")
                 .and_then(|mut make| make.execute(params![topic.as_str(), settings.partitions]))
@@ -117,10 +126,6 @@ fn load(storage: &Database, topic: &Topic, settings: &Settings) -> Result<Known>
             (connection.last_insert_rowid(), settings.partitions)
         }
     };
-    if id > MAX_TOPICS {
-        let text = format!("{} has {MAX_TOPICS} topics already; {topic} is one too many", storage.path().display());
-        return Err(Error::new(Kind::ResourceExhausted, text));
-    }
     let turn = std::process::id() % partitions.max(1);
     Ok(Known { id, partitions, ends: vec![None; partitions as usize], turn, grown: 0 })
 }
