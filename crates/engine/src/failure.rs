@@ -3,6 +3,7 @@ use std::path::Path;
 
 use micro_core::{Error, Kind, Result, Retry};
 use rusqlite::ErrorCode;
+use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
 use crate::database::with_ending;
@@ -36,11 +37,9 @@ pub fn failure(file: &Path, tried: &'static str, error: rusqlite::Error) -> Erro
                 "cannot {tried}: another process keeps {shown} locked; see who holds it with `fuser '{shown}'` and try again"
             ),
         ),
-        Some(ErrorCode::SystemIoFailure) => Error::new(
-            Kind::Unavailable,
-            format!("cannot {tried}: reading or writing {shown} failed; look for disk errors in the kernel's log"),
-        )
-        .with_retry(Retry::Never),
+        Some(ErrorCode::SystemIoFailure) => {
+            Error::new(Kind::Unavailable, disk_error(tried, file)).with_retry(Retry::Never)
+        }
         _ => Error::new(Kind::Internal, format!("cannot {tried} in {shown}")),
     };
     made.source(error)
@@ -62,10 +61,21 @@ pub fn io_failure(path: &Path, tried: &'static str, error: &io::Error) -> Error 
             Kind::Config,
             format!("cannot {tried}: a part of {shown} is a file, not a folder; set MICRO_HOME to a folder"),
         ),
+        _ if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => {
+            Error::new(Kind::Unavailable, disk_error(tried, path)).with_retry(Retry::Never)
+        }
         _ => Error::new(Kind::Unavailable, format!("cannot {tried} at {shown}; check MICRO_HOME"))
             .with_retry(Retry::Never),
     };
     made.source(io::Error::new(error.kind(), error.to_string()))
+}
+
+fn disk_error(tried: &str, file: &Path) -> String {
+    format!(
+        "cannot {tried}: reading or writing {} failed; look for disk errors in the kernel's log. What was acknowledged \
+         before is safe, this batch may be there or not",
+        file.display()
+    )
 }
 
 fn disk_full(file: &Path) -> Error {

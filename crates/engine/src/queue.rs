@@ -42,11 +42,14 @@ pub(crate) enum Closed {
 
 impl Closed {
     fn error(self) -> Error {
-        let text = match self {
-            Self::Asked => "the embedded database is closed; connect again",
-            Self::Panicked => "the writer thread of the embedded database has panicked, see stderr; connect again",
-        };
-        Error::new(Kind::Closed, text)
+        match self {
+            Self::Asked => Error::new(Kind::Closed, "the embedded database is closed; connect again"),
+            // It is mended by opening the folder anew.
+            Self::Panicked => Error::new(
+                Kind::Unavailable,
+                "the writer thread of the embedded database has panicked, see the trace on stderr; connect again",
+            ),
+        }
     }
 }
 

@@ -103,8 +103,8 @@ impl<J: Job> Writer<J> {
         self.queue.close(Closed::Asked);
     }
 
-    /// Returns why it takes no more jobs: [`Kind::Closed`](micro_core::Kind::Closed) after [`close`](Self::close), or
-    /// when its thread is gone. `None` while it works.
+    /// Returns why it takes no more jobs: [`Kind::Closed`](micro_core::Kind::Closed) after [`close`](Self::close),
+    /// [`Kind::Unavailable`](micro_core::Kind::Unavailable) when its thread is gone. `None` while it works.
     #[must_use]
     pub fn closed(&self) -> Option<Error> {
         self.queue.closed()

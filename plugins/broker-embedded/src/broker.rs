@@ -111,6 +111,14 @@ impl Embedded {
     fn connection(&self) -> Result<Connection> {
         self.lock().connection.clone().ok_or_else(closed)
     }
+
+    /// Returns the connection; a new one should the folder's writer be gone.
+    async fn working(&self) -> Result<Connection> {
+        if self.connection()?.folder.closed().is_some() {
+            self.connect().await?;
+        }
+        self.connection()
+    }
 }
 
 impl Default for Embedded {
@@ -209,12 +217,12 @@ impl Broker for Embedded {
     }
 
     async fn ready(&self) -> Result<()> {
-        let connection = self.connection()?;
+        let connection = self.working().await?;
         connection.folder.ready().await
     }
 
     async fn subscribe(&self, topic: &Topic, options: SubscribeOptions) -> Result<Box<dyn Subscription>> {
-        let connection = self.connection()?;
+        let connection = self.working().await?;
         let member = match options.queue.clone() {
             None => connection.attach(topic, &options).await?,
             Some(queue) => connection.join(topic, queue, &options).await?,

@@ -39,6 +39,7 @@ impl Member {
             });
             reader.prepare_cached("COMMIT")?.execute([])?;
             read?;
+            reads.iter().for_each(|read| self.report_damage(read));
             self.take_in(reads);
         }
         Ok(self.come_again())
@@ -109,6 +110,21 @@ impl Member {
         }
         if ready {
             self.arrived.notify_one();
+        }
+    }
+
+    /// Says which messages nobody will get: their rows are there, and hold no message.
+    fn report_damage(&self, read: &Read) {
+        let rows = read.again.iter().chain(read.fresh.iter().flat_map(|(rows, _)| rows));
+        let damaged: Vec<u64> = rows.filter(|row| row.record.is_none()).map(|row| row.offset).collect();
+        if !damaged.is_empty() {
+            tracing::error!(
+                topic = %self.topic,
+                queue = ?self.queue.as_ref().map(|(queue, _)| queue),
+                partition = read.partition,
+                offsets = ?damaged,
+                "messages are damaged in the database and are left out; look for disk errors in the kernel's log"
+            );
         }
     }
 

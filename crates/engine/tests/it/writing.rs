@@ -163,6 +163,6 @@ async fn a_thread_that_ended_by_a_panic_takes_nothing_more_and_says_why() {
     let refused = [writer.closed(), writer.ready().await.err(), writer.push(Number::new(1)).err().map(|(_, e)| e)];
     for error in refused {
         let error = error.unwrap();
-        assert!(error.kind() == Kind::Closed && error.to_string().contains("panicked"), "{error}");
+        assert!(error.kind() == Kind::Unavailable && error.to_string().contains("panicked"), "{error}");
     }
 }

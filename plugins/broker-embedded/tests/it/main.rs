@@ -3,12 +3,16 @@
 mod bounds;
 mod conformance;
 mod crash;
+mod damage;
+mod defects;
 mod desk;
 mod options;
 mod order;
+mod privileged;
 mod program;
 mod queues;
 mod retention;
+mod safety;
 mod starts;
 mod trouble;
 mod two_processes;

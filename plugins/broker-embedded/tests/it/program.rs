@@ -77,6 +77,11 @@ impl Program {
         }
     }
 
+    /// Returns everything that it said so far.
+    pub(crate) fn said(&self) -> &[String] {
+        &self.seen
+    }
+
     /// Returns the bodies it got so far.
     pub(crate) fn got(&mut self) -> Vec<String> {
         self.seen.extend(self.lines.try_iter());
