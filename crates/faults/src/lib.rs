@@ -3,9 +3,12 @@
 //! | part | what it does |
 //! |---|---|
 //! | [`kafka`] | a Kafka cluster of a test's own, its nodes killed, paused and started again; the one that all tests share |
-//! | [`Proxy`] | stands in front of a server and cuts, holds or delays its connections |
+//! | [`Proxy`] | stands in front of a server and cuts, holds, half-opens, delays or throttles its connections, and flips bits of what goes through ([`Corruption`]) |
 //! | [`Process`] | any server as a child process that never outlives the test |
 //! | [`Ports`] | ports for servers that are started, ended and started again |
+//!
+//! What fails in our own code is not here but beside it: `micro_engine::fail_point`, with the feature `fail-points`, makes a
+//! commit or a sync of the embedded database fail, panic, take longer or kill its process.
 //!
 //! A server that cannot be had is a failed test, not a skipped one: each [`Failure`] says what to do.
 
@@ -19,4 +22,4 @@ mod wait;
 pub use failure::{Failure, Result};
 pub use ports::Ports;
 pub use process::Process;
-pub use proxy::Proxy;
+pub use proxy::{Corruption, Direction, Proxy};

@@ -1,4 +1,7 @@
+mod corruption;
 mod link;
+
+pub use corruption::{Corruption, Direction};
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -6,10 +9,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use self::corruption::Corrupting;
 use crate::{Failure, Ports, Result};
 
 /// More connections at once than any test opens; what comes after them is closed at once.
-const LONGEST: usize = 1024;
+const LONGEST: usize = 512;
 
 /// A TCP proxy between a client and a server, whose connections break when a test says so.
 ///
@@ -37,9 +41,16 @@ struct State {
     mode: Mode,
     target: Option<String>,
     delay: Duration,
+    /// Bytes a second; 0 is no limit.
+    rate: u64,
+    to_server: Option<Corrupting>,
+    to_client: Option<Corrupting>,
+    flipped: u64,
     closed: bool,
+    /// Connections that have threads, those that still dial the server included.
+    running: usize,
     /// Open connections, both sides of each.
-    links: HashMap<u64, [TcpStream; 2]>,
+    links: HashMap<u64, [Arc<TcpStream>; 2]>,
     /// Connections so far.
     accepted: u64,
 }
@@ -111,7 +122,22 @@ impl Proxy {
         self.shared.set(Mode::Held);
     }
 
-    /// Forwards again.
+    /// Takes the server away without a word to the clients: its side of every connection is closed, theirs stays open and
+    /// silent, and new ones are held too.
+    ///
+    /// What clients send is lost; their connections are closed by [`heal`](Self::heal).
+    pub fn half_open(&self) {
+        let mut state = self.shared.lock();
+        state.mode = Mode::Held;
+        for [_, server] in state.links.values() {
+            // One that is closed already is as it should be.
+            let _ = server.shutdown(Shutdown::Both);
+        }
+        self.shared.changed.notify_all();
+    }
+
+    /// Forwards again. What [`delay`](Self::delay), [`throttle`](Self::throttle) and [`corrupt`](Self::corrupt) say
+    /// stays.
     pub fn heal(&self) {
         self.shared.set(Mode::Healed);
     }
@@ -120,6 +146,33 @@ impl Proxy {
     pub fn delay(&self, delay: Duration) {
         self.shared.lock().delay = delay;
         self.shared.changed.notify_all();
+    }
+
+    /// Lets no more than so many bytes a second through, each way of each connection; 0 ends it.
+    ///
+    /// A sender that has more is held up by its own socket as soon as the buffers between are full; nothing is lost.
+    pub fn throttle(&self, bytes_per_second: u64) {
+        self.shared.lock().rate = bytes_per_second;
+        self.shared.changed.notify_all();
+    }
+
+    /// Flips bits of the data that goes one way from now on, counted over all connections, until [`mend`](Self::mend).
+    ///
+    /// Lengths and the order of bytes stay, as on a bad memory or disk; TCP's own checksum does not notice it.
+    pub fn corrupt(&self, direction: Direction, corruption: Corruption) {
+        *self.shared.lock().corrupting(direction) = Some(Corrupting::new(corruption));
+    }
+
+    /// Flips no bit any more.
+    pub fn mend(&self) {
+        let mut state = self.shared.lock();
+        (state.to_server, state.to_client) = (None, None);
+    }
+
+    /// Returns how many bits were flipped so far.
+    #[must_use]
+    pub fn flipped(&self) -> u64 {
+        self.shared.lock().flipped
     }
 
     /// Returns how many connections are open.
@@ -163,6 +216,13 @@ impl Shared {
 }
 
 impl State {
+    fn corrupting(&mut self, direction: Direction) -> &mut Option<Corrupting> {
+        match direction {
+            Direction::ToServer => &mut self.to_server,
+            Direction::ToClient => &mut self.to_client,
+        }
+    }
+
     fn close(&mut self) {
         for stream in self.links.drain().flat_map(|(_, link)| link) {
             // One that is closed already is as it should be.
@@ -179,13 +239,18 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
                 return;
             }
             state.accepted += 1;
-            let open = state.mode != Mode::Cut && state.links.len() < LONGEST;
-            (state.accepted, state.target.clone().filter(|_| open))
+            let open = state.mode != Mode::Cut && state.running < LONGEST;
+            let target = state.target.clone().filter(|_| open && client.is_ok());
+            state.running += usize::from(target.is_some());
+            (state.accepted, target)
         };
         if let (Ok(client), Some(target)) = (client, target) {
             let shared = shared.clone();
             // In a thread: a server that does not answer the call must not keep the next client waiting.
-            thread::spawn(move || link::run(number, client, &target, &shared));
+            thread::spawn(move || {
+                link::run(number, client, &target, &shared);
+                shared.lock().running -= 1;
+            });
         }
     }
 }
