@@ -30,8 +30,9 @@ pub struct Database {
     lock: FairLock,
     /// The write-ahead log, to sync it: SQLite would do that with everybody else waiting, and with more than the data.
     log: Option<File>,
-    /// A sync failed: the kernel has forgotten what it could not write, and the next sync would say that all is well.
-    holed: bool,
+    /// There as a file after a failed sync: the kernel has forgotten what it could not write, and tells only those who had
+    /// the log open then; the next sync of anybody else would say that all is well.
+    hole: PathBuf,
 }
 
 impl Database {
@@ -68,7 +69,8 @@ impl Database {
                 return Err(Error::new(Kind::Config, text));
             }
         }
-        Ok(Self { path, connection, lock, log: None, holed: false })
+        let hole = with_ending(&path, "-hole");
+        Ok(Self { path, connection, lock, log: None, hole })
     }
 
     /// Opens a file for reading, beside a writing side that is open.
@@ -125,8 +127,11 @@ impl Database {
             );
             return Err(Error::new(Kind::Unavailable, text));
         }
-        self.holed = false;
-        Ok(())
+        std::fs::remove_file(&self.hole).or_else(|error| match error.kind() {
+            // Another process was as far at the same time.
+            std::io::ErrorKind::NotFound => Ok(()),
+            _ => Err(io_failure(&self.hole, "sync the database", &error)),
+        })
     }
 
     fn at(&self, tried: &'static str, done: std::io::Result<()>) -> Result<()> {
@@ -173,12 +178,12 @@ impl Storage for Database {
     }
 
     fn sync(&mut self) -> Result<()> {
-        if self.holed {
+        if self.hole.exists() {
             self.heal()?;
-        } else {
-            let synced = self.sync_log();
-            self.holed = synced.is_err();
-            synced?;
+        } else if let Err(error) = self.sync_log() {
+            // Should even this fail, the disk takes nothing: then nobody's sync succeeds.
+            let _ = File::options().create(true).append(true).mode(0o600).open(&self.hole);
+            return Err(error);
         }
         self.at("sync the database", fail_point!("engine.synced", &self.path))
     }

@@ -27,6 +27,7 @@
 //! | `engine.synced` | the log is synced, nobody has been answered |
 //! | `engine.heal` | after a failed sync, before the log is emptied into the file |
 //! | `engine.roll_back` | a transaction failed or panicked, and is not yet rolled back |
+//! | `broker.read` | the reader thread of the embedded broker is about to read for a subscription |
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,8 +38,8 @@ use rustix::io::Errno;
 use rustix::process::{Signal, getpid, kill_process};
 
 /// Every point there is: one that is misspelt would never fail, and its test always pass.
-const POINTS: [&str; 6] =
-    ["engine.begin", "engine.commit", "engine.sync", "engine.synced", "engine.heal", "engine.roll_back"];
+const POINTS: [&str; 7] =
+    ["engine.begin", "engine.commit", "engine.sync", "engine.synced", "engine.heal", "engine.roll_back", "broker.read"];
 
 /// Errors of the system by name.
 const ERRORS: [(&str, Errno); 7] = [

@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::io;
 use std::path::Path;
 
@@ -68,6 +69,18 @@ pub fn io_failure(path: &Path, tried: &'static str, error: &io::Error) -> Error 
             .with_retry(Retry::Never),
     };
     made.source(io::Error::new(error.kind(), error.to_string()))
+}
+
+/// Turns a panic that was caught in a thread of the database into an error; `who` is that thread.
+#[must_use]
+pub fn panicked(who: &'static str, panic: &(dyn Any + Send)) -> Error {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");
+    let text = format!(
+        "the {who} of the embedded database panicked ({text}); what it was about may be done or not, and what comes next \
+         is done again. It is a defect of micro-rs: report it with the trace on stderr"
+    );
+    Error::new(Kind::Internal, text)
 }
 
 fn disk_error(tried: &str, file: &Path) -> String {

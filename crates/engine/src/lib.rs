@@ -36,7 +36,7 @@ mod writer;
 pub use bell::Bell;
 pub use clock::Clock;
 pub use database::Database;
-pub use failure::{failure, io_failure};
+pub use failure::{failure, io_failure, panicked};
 pub use filesystem::Probe;
 pub use home::Home;
 pub use listener::{Listener, Signal, Wake};

@@ -1,12 +1,11 @@
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use micro_core::{Error, Kind, Result};
+use micro_core::{Error, Result};
 
-use crate::failure::io_failure;
+use crate::failure::{io_failure, panicked};
 use crate::queue::{Closed, Queue};
 use crate::storage::{Durability, Storage};
 
@@ -135,7 +134,7 @@ fn run<W: Work>(queue: &Queue<W::Job>, mut storage: W::Storage, mut work: W) {
         let done = catch_unwind(AssertUnwindSafe(|| transact(queue, &mut storage, &mut work, &mut jobs)));
         let done = done.unwrap_or_else(|panic| {
             storage.roll_back();
-            Err(panicked(&*panic))
+            Err(panicked("writer", &*panic))
         });
         match done {
             Ok(()) => work.committed(jobs),
@@ -166,14 +165,4 @@ fn transact<W: Work>(
         Some(Durability::Synced) => storage.sync(),
         _ => Ok(()),
     }
-}
-
-fn panicked(panic: &(dyn Any + Send)) -> Error {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");
-    let text = format!(
-        "the writer of the embedded database panicked ({text}); this batch may or may not be stored, the next ones are \
-         written again. It is a defect of micro-rs: report it with the trace on stderr"
-    );
-    Error::new(Kind::Internal, text)
 }

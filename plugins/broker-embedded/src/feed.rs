@@ -29,6 +29,10 @@ impl Member {
         let mut reads = self.plan();
         if !reads.is_empty() {
             let topic = self.topic_id;
+            if !reader.is_autocommit() {
+                // The last look ended in the middle.
+                reader.execute_batch("ROLLBACK")?;
+            }
             reader.prepare_cached("BEGIN")?.execute([])?;
             let read: rusqlite::Result<()> = reads.iter_mut().try_for_each(|read| {
                 read.again = message::pick(reader, topic, read.partition, &read.plan.again)?;

@@ -1,9 +1,10 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use micro_core::{Kind, Result};
-use micro_engine::{Clock, Listener, Wake, failure, io_failure};
+use micro_engine::{Clock, Listener, Wake, fail_point, failure, io_failure};
 use rusqlite::Connection;
 
 use crate::folder::Folder;
@@ -25,12 +26,20 @@ const RETENTION: Duration = Duration::from_secs(60);
 pub(crate) fn start(folder: Weak<Folder>, listener: Listener, reader: Connection) -> Result<()> {
     thread::Builder::new()
         .name("micro-broker-read".to_owned())
-        .spawn(move || run(&folder, listener, &reader))
+        .spawn(move || {
+            let mut listener = listener;
+            // A panic costs the subscriptions that were there; who subscribes again is read for again.
+            while let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(&folder, &mut listener, &reader))) {
+                let Some(folder) = folder.upgrade() else { return };
+                let error = micro_engine::panicked("reader", &*panic);
+                folder.members().iter().for_each(|member| member.fail(error.duplicate()));
+            }
+        })
         .map(drop)
         .map_err(|error| io_failure(std::path::Path::new("micro-broker-read"), "start the reader thread", &error))
 }
 
-fn run(folder: &Weak<Folder>, mut listener: Listener, reader: &Connection) {
+fn run(folder: &Weak<Folder>, listener: &mut Listener, reader: &Connection) {
     let mut wakes: Vec<Wake> = Vec::new();
     let mut limit = Duration::ZERO;
     let mut tick_at = Instant::now();
@@ -65,11 +74,10 @@ fn run(folder: &Weak<Folder>, mut listener: Listener, reader: &Connection) {
                 member.watch(&folder, reader);
             }
             member.hand_over();
-            match member.feed(reader) {
+            match read(&folder, member, reader) {
                 Ok(Some(due)) => pause = pause.min(due),
                 Ok(None) => {}
                 Err(error) => {
-                    let error = failure(&folder.database, "read messages", error);
                     tracing::error!(topic = %member.topic, %error, "the embedded broker could not read");
                     if error.kind() == Kind::Corrupt {
                         member.fail(error);
@@ -81,6 +89,12 @@ fn run(folder: &Weak<Folder>, mut listener: Listener, reader: &Connection) {
         // A lower bound: the clock of due times has milliseconds.
         limit = if pause.is_zero() { pause } else { pause.max(Duration::from_millis(1)) };
     }
+}
+
+fn read(folder: &Folder, member: &Arc<Member>, reader: &Connection) -> Result<Option<Duration>> {
+    fail_point!("broker.read", &folder.database)
+        .map_err(|error| io_failure(&folder.database, "read messages", &error))?;
+    member.feed(reader).map_err(|error| failure(&folder.database, "read messages", error))
 }
 
 fn tick_length(members: &[Arc<Member>]) -> Duration {
@@ -124,6 +138,10 @@ impl Member {
         // Who found the lease over waits, and it may have been lengthened since.
         if self.lock().ready_len() > 0 {
             self.arrived.notify_one();
+        }
+        // What waits for its mark waits for ever where that could not be written, as on a full disk.
+        if self.lock().shares.values().any(|share| share.is_dirty() && share.is_waiting()) {
+            folder.push(Job::Mark { member: Arc::clone(self) });
         }
         let Some((_, queue)) = self.queue else { return };
         let (over, leave) = {

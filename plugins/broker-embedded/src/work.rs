@@ -304,28 +304,29 @@ impl micro_engine::Work for Work {
     }
 
     fn seen(&mut self) {
-        let round = std::mem::take(&mut self.round);
-        if !round.wakes.is_empty() {
-            self.hub.wake(&round.wakes);
-            self.bell.ring(&round.wakes);
+        let wakes = std::mem::take(&mut self.round.wakes);
+        if !wakes.is_empty() {
+            self.hub.wake(&wakes);
+            self.bell.ring(&wakes);
         }
-        for Wrote { member, partition, generation, version } in &round.wrote {
+        // One by one: what is left after a panic is written again.
+        while let Some(Wrote { member, partition, generation, version }) = self.round.wrote.pop() {
             let mut state = member.lock();
-            if let Some(share) = state.shares.get_mut(partition).filter(|share| share.generation == *generation) {
+            if let Some(share) = state.shares.get_mut(&partition).filter(|share| share.generation == generation) {
                 let waited = share.is_waiting();
-                share.wrote(*version);
+                share.wrote(version);
                 drop(state);
                 if waited {
                     member.arrived.notify_one();
                 }
             }
         }
-        for Fenced { member, partition, generation } in &round.fenced {
+        while let Some(Fenced { member, partition, generation }) = self.round.fenced.pop() {
             let mut state = member.lock();
-            if state.shares.get(partition).is_some_and(|share| share.generation == *generation) {
-                state.lose(*partition);
+            if state.shares.get(&partition).is_some_and(|share| share.generation == generation) {
+                state.lose(partition);
             }
-            state.note_lost(*generation);
+            state.note_lost(generation);
             drop(state);
             member.balance();
         }

@@ -122,3 +122,23 @@ fn a_commit_that_fails_leaves_nothing_behind_and_the_turn_to_the_next() {
     insert(&mut database, 3).unwrap();
     assert_eq!(numbers(folder.path()), [2, 3]);
 }
+
+#[test]
+fn who_comes_after_a_failed_sync_empties_the_log_too_before_calling_anything_safe() {
+    let (folder, mut database) = open();
+    insert(&mut database, 1).unwrap();
+    database.sync().unwrap();
+    let failing = fail_point::set(folder.path(), "engine.sync=error(EIO):1").unwrap();
+    insert(&mut database, 2).unwrap();
+    database.sync().unwrap_err();
+    assert_eq!(failing.failed(), 1);
+    // The kernel tells of the loss those who had the log open, and this one had not.
+    let mut later = Database::open(&Home::open(folder.path(), "test").unwrap(), "x.db", &SCHEMA).unwrap();
+    insert(&mut later, 3).unwrap();
+    later.sync().unwrap();
+    assert_eq!(std::fs::metadata(log(folder.path())).unwrap().len(), 0, "it is in the file");
+    insert(&mut database, 4).unwrap();
+    database.sync().unwrap();
+    assert!(std::fs::metadata(log(folder.path())).unwrap().len() > 0, "the log alone is synced again");
+    assert_eq!(numbers(folder.path()), [1, 2, 3, 4]);
+}

@@ -137,3 +137,28 @@ async fn a_member_whose_partitions_were_taken_over_hears_so_also_when_it_leaves_
     let mut next = desk.queue("q").await;
     assert_eq!(settle(&mut next, 1).await, ["0"]);
 }
+
+#[tokio::test]
+async fn a_panic_in_the_reader_ends_subscriptions_by_name_and_new_ones_are_read_for() {
+    let desk = Desk::open().await;
+    let mut queue = desk.queue("q").await;
+    let defect = fail_point::set(desk.folder.path(), "broker.read=panic:1").unwrap();
+    let error = ended(&mut queue).await;
+    let text = error.to_string();
+    assert!(error.kind() == Kind::Internal && text.contains("reader") && text.contains("broker.read"), "{text}");
+    assert_eq!(defect.failed(), 1);
+    drop(queue);
+    desk.publish(0..10).await;
+    let mut again = desk.queue("q").await;
+    assert_eq!(settle(&mut again, 10).await, texts(0..10));
+}
+
+#[tokio::test]
+async fn a_read_that_fails_is_tried_again_and_ends_nothing() {
+    let desk = Desk::open().await;
+    let mut queue = desk.queue("q").await;
+    let failing = fail_point::set(desk.folder.path(), "broker.read=error(EIO):3").unwrap();
+    desk.publish(0..10).await;
+    assert_eq!(settle(&mut queue, 10).await, texts(0..10));
+    assert_eq!(failing.failed(), 3);
+}

@@ -8,7 +8,7 @@ use micro_core::Kind;
 use micro_core::broker::{Broker, Message, SubscribeOptions};
 use micro_engine::fail_point;
 
-use crate::desk::{Desk, connect, nothing, settle, take, texts};
+use crate::desk::{Desk, connect, nothing, settle, sorted, take, texts};
 use crate::program::Program;
 
 /// Publishes with the process killed at a place of the second transaction; returns what another one finds then.
@@ -138,4 +138,28 @@ async fn an_answer_that_a_full_disk_refused_is_written_with_the_next_one() {
     queue.unsubscribe().await.unwrap();
     let mut again = desk.queue("q").await;
     nothing(&mut again).await;
+}
+
+#[tokio::test]
+async fn a_message_that_waits_for_its_mark_comes_though_the_disk_was_full_when_that_was_written() {
+    let desk = Desk::open_with("?partitions=1").await;
+    let mut queue = desk.queue("q").await;
+    // The first commit is the publisher's, the second one that of the mark: how far messages were handed out.
+    let full = fail_point::set(desk.folder.path(), "engine.commit=error(ENOSPC)@2").unwrap();
+    desk.publish(0..200).await;
+    let mut held = take(&mut queue, 64).await;
+    // So long that nothing else is about to be written for this subscriber.
+    nothing(&mut queue).await;
+    nothing(&mut queue).await;
+    nothing(&mut queue).await;
+    assert!(full.failed() > 0);
+    drop(full);
+    let room = Instant::now();
+    held.extend(take(&mut queue, 136).await);
+    assert!(
+        room.elapsed() < Duration::from_secs(5),
+        "only the heartbeat of the lease brought it: {:?}",
+        room.elapsed()
+    );
+    assert_eq!(sorted(&held), texts(0..200));
 }
