@@ -30,8 +30,9 @@ pub struct Database {
     lock: FairLock,
     /// The write-ahead log, to sync it: SQLite would do that with everybody else waiting, and with more than the data.
     log: Option<File>,
-    /// There as a file after a failed sync: the kernel has forgotten what it could not write, and tells only those who had
-    /// the log open then; the next sync of anybody else would say that all is well.
+    /// A sync failed: the kernel has forgotten what it could not write, and the next sync would say that all is well.
+    holed: bool,
+    /// There as a file then, for the processes that open the log afterwards: the kernel tells them nothing.
     hole: PathBuf,
 }
 
@@ -70,7 +71,7 @@ impl Database {
             }
         }
         let hole = with_ending(&path, "-hole");
-        Ok(Self { path, connection, lock, log: None, hole })
+        Ok(Self { path, connection, lock, log: None, holed: false, hole })
     }
 
     /// Opens a file for reading, beside a writing side that is open.
@@ -127,6 +128,7 @@ impl Database {
             );
             return Err(Error::new(Kind::Unavailable, text));
         }
+        self.holed = false;
         std::fs::remove_file(&self.hole).or_else(|error| match error.kind() {
             // Another process was as far at the same time.
             std::io::ErrorKind::NotFound => Ok(()),
@@ -178,11 +180,13 @@ impl Storage for Database {
     }
 
     fn sync(&mut self) -> Result<()> {
-        if self.hole.exists() {
+        if self.holed || self.hole.exists() {
             self.heal()?;
         } else if let Err(error) = self.sync_log() {
-            // Should even this fail, the disk takes nothing: then nobody's sync succeeds.
-            let _ = File::options().create(true).append(true).mode(0o600).open(&self.hole);
+            self.holed = true;
+            // A disk that does not even take an empty file keeps this from the others, not from us.
+            let _ = fail_point!("engine.hole", &self.path)
+                .and_then(|()| File::options().create(true).append(true).mode(0o600).open(&self.hole));
             return Err(error);
         }
         self.at("sync the database", fail_point!("engine.synced", &self.path))

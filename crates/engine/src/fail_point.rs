@@ -25,6 +25,7 @@
 //! | `engine.commit` | everything is in the transaction, nothing is committed |
 //! | `engine.sync` | committed and seen by all, the write-ahead log not yet synced |
 //! | `engine.synced` | the log is synced, nobody has been answered |
+//! | `engine.hole` | after a failed sync, before other processes are told by a file |
 //! | `engine.heal` | after a failed sync, before the log is emptied into the file |
 //! | `engine.roll_back` | a transaction failed or panicked, and is not yet rolled back |
 //! | `broker.read` | the reader thread of the embedded broker is about to read for a subscription |
@@ -38,8 +39,16 @@ use rustix::io::Errno;
 use rustix::process::{Signal, getpid, kill_process};
 
 /// Every point there is: one that is misspelt would never fail, and its test always pass.
-const POINTS: [&str; 7] =
-    ["engine.begin", "engine.commit", "engine.sync", "engine.synced", "engine.heal", "engine.roll_back", "broker.read"];
+const POINTS: [&str; 8] = [
+    "engine.begin",
+    "engine.commit",
+    "engine.sync",
+    "engine.synced",
+    "engine.hole",
+    "engine.heal",
+    "engine.roll_back",
+    "broker.read",
+];
 
 /// Errors of the system by name.
 const ERRORS: [(&str, Errno); 7] = [

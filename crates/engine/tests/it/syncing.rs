@@ -137,8 +137,8 @@ fn who_comes_after_a_failed_sync_empties_the_log_too_before_calling_anything_saf
     insert(&mut later, 3).unwrap();
     later.sync().unwrap();
     assert_eq!(std::fs::metadata(log(folder.path())).unwrap().len(), 0, "it is in the file");
-    insert(&mut database, 4).unwrap();
-    database.sync().unwrap();
+    insert(&mut later, 4).unwrap();
+    later.sync().unwrap();
     assert!(std::fs::metadata(log(folder.path())).unwrap().len() > 0, "the log alone is synced again");
     assert_eq!(numbers(folder.path()), [1, 2, 3, 4]);
 }

@@ -160,6 +160,11 @@ async fn a_thread_that_ended_by_a_panic_takes_nothing_more_and_says_why() {
     let (writer, seen) = start();
     writer.push(Number::new(999)).ok().unwrap();
     while seen.recv_timeout(LONG).is_ok() {}
+    let end = Instant::now() + LONG;
+    while writer.closed().is_none() {
+        assert!(Instant::now() < end, "it never ends");
+        std::thread::yield_now();
+    }
     let refused = [writer.closed(), writer.ready().await.err(), writer.push(Number::new(1)).err().map(|(_, e)| e)];
     for error in refused {
         let error = error.unwrap();
