@@ -14,6 +14,9 @@ use crate::watcher;
 
 static OPEN: Shared<Folder> = Shared::new();
 
+/// Who registers: the same one when a folder is opened anew, so that what it registered before lives on.
+static PROCESS: Shared<Process> = Shared::new();
+
 /// The registry of a folder, as this process uses it.
 pub(crate) struct Folder {
     home: Home,
@@ -31,7 +34,7 @@ impl Folder {
         let home = Home::open(path, "registry")?;
         let folder = home.path().to_owned();
         OPEN.get_or_open(&folder, Self::is_open, || {
-            let process = Arc::new(Process::enter(&home)?);
+            let process = PROCESS.get_or_open(&folder, |_| true, || Process::enter(&home))?;
             let storage = Database::open(&home, FILE, &SCHEMA)?;
             let database = storage.path().to_owned();
             let reader = Mutex::new(Database::reader(&database)?);

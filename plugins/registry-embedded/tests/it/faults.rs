@@ -47,8 +47,9 @@ async fn a_panic_in_the_writer_fails_one_registration_by_name_and_the_next_one_g
 async fn a_folder_whose_writer_is_gone_is_opened_anew_while_a_watch_still_holds_the_old_one() {
     let folder = tempfile::tempdir().unwrap();
     let registry = Embedded::at(folder.path());
+    registry.register(&greeter("greeter-0"), LONG).await.unwrap();
     let mut watch = registry.watch(Some("greeter")).await.unwrap();
-    assert_eq!(timeout(LIMIT, watch.next()).await.unwrap().unwrap(), Change::State(vec![]));
+    assert_eq!(timeout(LIMIT, watch.next()).await.unwrap().unwrap(), Change::State(vec![greeter("greeter-0")]));
     let defect = fail_point::set(folder.path(), "engine.commit=panic:1; engine.roll_back=panic:1").unwrap();
     registry.register(&greeter("greeter-1"), LONG).await.unwrap_err();
     assert_eq!(defect.failed(), 2);
@@ -67,6 +68,9 @@ async fn a_folder_whose_writer_is_gone_is_opened_anew_while_a_watch_still_holds_
     }
     seen.sort();
     assert_eq!(seen, ["greeter-2", "greeter-3"]);
+    drop(watch);
+    let nodes = registry.get("greeter").await.unwrap().remove(0).nodes.len();
+    assert_eq!(nodes, 3, "what was registered before is there with nobody holding the old one");
 }
 
 #[tokio::test]
