@@ -144,9 +144,11 @@ async fn an_answer_that_a_full_disk_refused_is_written_with_the_next_one() {
 async fn a_message_that_waits_for_its_mark_comes_though_the_disk_was_full_when_that_was_written() {
     let desk = Desk::open_with("?partitions=1").await;
     let mut queue = desk.queue("q").await;
-    // The first commit is the publisher's, the second one that of the mark: how far messages were handed out.
-    let full = fail_point::set(desk.folder.path(), "engine.commit=error(ENOSPC)@2").unwrap();
-    desk.publish(0..200).await;
+    let mut publisher = Program::start(desk.folder.path());
+    // For this process the disk is full, and not for the publisher: what fails is the mark, how far messages were handed
+    // out.
+    let full = fail_point::set(desk.folder.path(), "engine.commit=error(ENOSPC)").unwrap();
+    assert_eq!(publisher.run(&format!("publish {} - 0 200", desk.topic)), "done");
     let mut held = take(&mut queue, 64).await;
     // So long that nothing else is about to be written for this subscriber.
     nothing(&mut queue).await;
