@@ -97,6 +97,7 @@ impl Registry for Embedded {
     }
 
     async fn register(&self, service: &Service, ttl: Duration) -> Result<()> {
+        service.check_registration(ttl).map_err(|error| error.operation("registry.register"))?;
         self.folder().await?.write(What::Register(service.clone(), ttl)).await
     }
 
