@@ -21,8 +21,23 @@ impl<T> Shared<T> {
     ///
     /// That of opening.
     pub fn get_or_open(&self, folder: &Path, open: impl FnOnce() -> Result<T>) -> Result<Arc<T>> {
+        self.get_or_open_if(folder, |_| true, open)
+    }
+
+    /// Returns the instance of a folder if it is still good, or opens another in its stead. It blocks while another one
+    /// opens.
+    ///
+    /// # Errors
+    ///
+    /// That of opening.
+    pub fn get_or_open_if(
+        &self,
+        folder: &Path,
+        good: impl FnOnce(&T) -> bool,
+        open: impl FnOnce() -> Result<T>,
+    ) -> Result<Arc<T>> {
         let mut instances = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(instance) = instances.get(folder).and_then(Weak::upgrade) {
+        if let Some(instance) = instances.get(folder).and_then(Weak::upgrade).filter(|instance| good(instance)) {
             return Ok(instance);
         }
         let instance = Arc::new(open()?);

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use micro_core::address::Address;
 use micro_core::registry::{Registry, RegistryOptions, Service, Watch};
 use micro_core::{Error, Kind, Result};
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
 use crate::config;
 use crate::folder::Folder;
@@ -19,6 +19,12 @@ use crate::watch::Watching;
 /// The address is the folder, `embedded:///var/lib/app`, or nothing for `MICRO_HOME`, else `~/.micro`. A node is gone when
 /// its time to live ends, when it is deregistered, or when the process that registered it is dead: a watch hears of
 /// that within a quarter of a second.
+///
+/// A folder that is moved or removed under a running program is an outage: calls fail and watches end, with
+/// [`Kind::Unavailable`], until it is back or can be made anew. Then whoever registers again is found again.
+///
+/// A dropped registry leaves its nodes to the process: they go with the last registry and the last watch that the process
+/// has on the folder.
 ///
 /// # Examples
 ///
@@ -40,14 +46,14 @@ use crate::watch::Watching;
 #[derive(Debug)]
 pub struct Embedded {
     address: Address,
-    folder: OnceCell<Arc<Folder>>,
+    folder: Mutex<Option<Arc<Folder>>>,
 }
 
 impl Embedded {
     /// Creates a registry on `MICRO_HOME`, else `~/.micro`. No I/O is done.
     #[must_use]
     pub fn new() -> Self {
-        Self { address: Address::default(), folder: OnceCell::new() }
+        Self { address: Address::default(), folder: Mutex::default() }
     }
 
     /// Creates a registry with options. No I/O is done.
@@ -59,7 +65,7 @@ impl Embedded {
         if options.address != Address::default() {
             config::folder(&options.address)?;
         }
-        Ok(Self { address: options.address, folder: OnceCell::new() })
+        Ok(Self { address: options.address, folder: Mutex::default() })
     }
 
     /// Creates a registry on a folder. No I/O is done.
@@ -67,16 +73,20 @@ impl Embedded {
     pub fn at(folder: impl AsRef<Path>) -> Self {
         let folder = folder.as_ref().to_string_lossy();
         let address = Address::parse(&format!("embedded://{folder}")).unwrap_or_default();
-        Self { address, folder: OnceCell::new() }
+        Self { address, folder: Mutex::default() }
     }
 
-    async fn folder(&self) -> Result<&Arc<Folder>> {
-        self.folder
-            .get_or_try_init(|| async {
-                let path = config::folder(&self.address)?;
-                blocking(move || Folder::open(&path)).await
-            })
-            .await
+    /// Returns the folder: opened at first, and anew when another one lies in its place.
+    async fn folder(&self) -> Result<Arc<Folder>> {
+        let mut open = self.folder.lock().await;
+        if let Some(folder) = open.as_ref().filter(|folder| folder.is_there()) {
+            return Ok(Arc::clone(folder));
+        }
+        let path = config::folder(&self.address)?;
+        // One that is not there stays open until there is another: it may come back.
+        let folder = blocking(move || Folder::open(&path)).await?;
+        *open = Some(Arc::clone(&folder));
+        Ok(folder)
     }
 }
 
@@ -106,17 +116,17 @@ impl Registry for Embedded {
     }
 
     async fn get(&self, service: &str) -> Result<Vec<Service>> {
-        let (folder, service) = (Arc::clone(self.folder().await?), service.to_owned());
+        let (folder, service) = (self.folder().await?, service.to_owned());
         Ok(blocking(move || folder.read(Some(&service))).await?.services(None))
     }
 
     async fn list(&self) -> Result<Vec<String>> {
-        let folder = Arc::clone(self.folder().await?);
+        let folder = self.folder().await?;
         Ok(blocking(move || folder.read(None)).await?.names())
     }
 
     async fn watch(&self, service: Option<&str>) -> Result<Box<dyn Watch>> {
-        let folder = Arc::clone(self.folder().await?);
+        let folder = self.folder().await?;
         let theirs = Arc::clone(&folder);
         let receiver = blocking(move || theirs.watch()).await?;
         Ok(Box::new(Watching::new(service, receiver, folder)))
