@@ -128,6 +128,10 @@ async fn no_change_is_lost_to_an_outage(stage: Stage) -> Result<(), Failed> {
     stage.deregister(&during, &node(&name, "1", 1)).await?;
     stage.register(&during, &moved).await?;
     stage.register(&during, &node(&name, "1", 4)).await?;
+    // Else there was no outage, and the rest shows nothing.
+    let heard = stage.get(&client, &name).await;
+    let heard = heard.iter().flatten().flat_map(|service| &service.nodes).any(|one| one.id.ends_with("-4"));
+    ensure!(!heard, "a client that is cut off finds what came after the cut");
     stage.change(&outage, <dyn Outage>::heal).await?;
     let mut expected = numbered(&[3, 4]);
     expected.push(moved);

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use micro_conformance::registry::{Child, Fixture, Limits, Process, stay_registered};
+use micro_conformance::registry::{Child, Fixture, Limits, Outage, Process, stay_registered};
 use micro_core::address::Address;
 use micro_core::registry::{Registry, RegistryOptions};
 use micro_registry_mdns::Mdns;
 
+use super::bridge::Networks;
 use super::group::*;
 
 /// Which group the other process joins.
@@ -34,6 +35,10 @@ impl Fixture for Group {
 
     fn process(&self) -> Option<Box<dyn Process>> {
         Some(Box::new(Child::new("conformance::other_process", [(GROUP, self.address.to_string())])))
+    }
+
+    fn outage(&self) -> Option<Arc<dyn Outage>> {
+        Some(Arc::new(Networks::new()))
     }
 
     fn limits(&self) -> Limits {
