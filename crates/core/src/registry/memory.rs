@@ -14,7 +14,8 @@ use crate::{Error, Kind, Result};
 /// How many changes a watcher may be behind before it gets the full state anew.
 const BEHIND: usize = 1_024;
 
-/// The registry that lives in this process. Clones share their records.
+/// The registry that lives in this process. Clones share their records, and a node stays for its time to live whoever of
+/// them is dropped.
 ///
 /// # Examples
 ///
