@@ -6,7 +6,8 @@ use micro_core::{Error, Kind, Result};
 use micro_engine::io_failure;
 
 /// A file that was opened, told from what lies at its path later. Whoever has it open goes on working in it after it was
-/// moved or removed, and nobody else sees what it writes.
+/// moved or removed, and nobody else sees what it writes. SQLite knows that as well: closed, such a file leaves the log of
+/// the one in its place alone.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     path: PathBuf,

@@ -30,8 +30,8 @@ pub trait Fixture: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// Returns records that one case has for itself and that can be taken away; `None` where they cannot. Nothing is
-    /// opened until a client is used.
+    /// Returns records that one case has for itself and that can be taken away; `None` where they cannot. It is also made
+    /// only to see whether there is one, so that it should cost little until a client is used.
     fn outage(&self) -> Option<Arc<dyn Outage>> {
         None
     }
