@@ -17,7 +17,7 @@ use crate::home::Home;
 pub struct Process {
     id: String,
     run: PathBuf,
-    _alive: File,
+    alive: File,
 }
 
 impl Process {
@@ -42,7 +42,7 @@ impl Process {
             // Between the two calls another process may have taken it for a dead one's and removed it.
             let inode = alive.metadata().map_err(failed)?.ino();
             if std::fs::metadata(&path).is_ok_and(|found| found.ino() == inode) {
-                return Ok(Self { id, run, _alive: alive });
+                return Ok(Self { id, run, alive });
             }
         }
     }
@@ -51,6 +51,14 @@ impl Process {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Tells whether the others find this process in the folder: it may have been moved or made anew meanwhile.
+    #[must_use]
+    pub fn is_seen(&self) -> bool {
+        let mine = self.alive.metadata();
+        let found = std::fs::metadata(self.run.join(format!("{}.alive", self.id)));
+        mine.is_ok_and(|mine| found.is_ok_and(|found| (found.dev(), found.ino()) == (mine.dev(), mine.ino())))
     }
 
     /// Tells whether the process of an id lives. What a dead one left in the folder is removed.

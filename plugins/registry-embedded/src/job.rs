@@ -6,6 +6,7 @@ use micro_core::registry::Service;
 use micro_core::{Error, Result};
 use micro_engine::{Bell, Database, Durability, Process, Signal, Wake};
 
+use crate::place::Place;
 use crate::tables;
 
 /// One thing for the writer thread.
@@ -33,6 +34,7 @@ impl micro_engine::Job for Job {
 /// What the writer thread does.
 pub(crate) struct Work {
     pub(crate) process: Arc<Process>,
+    pub(crate) database: Place,
     pub(crate) bell: Bell,
     /// Wakes the watcher thread of this process.
     pub(crate) signal: Arc<std::sync::OnceLock<Signal>>,
@@ -43,6 +45,8 @@ impl micro_engine::Work for Work {
     type Storage = Database;
 
     fn apply(&mut self, storage: &mut Database, jobs: &mut [Job]) -> Result<()> {
+        // In a folder that is not there every other process looks dead, and nobody sees what is written.
+        self.database.check()?;
         tables::bury(storage, &self.process)?;
         for job in jobs {
             match &job.what {

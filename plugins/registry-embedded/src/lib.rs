@@ -7,6 +7,7 @@
 mod config;
 mod folder;
 mod job;
+mod place;
 mod registry;
 mod snapshot;
 mod tables;

@@ -20,6 +20,12 @@ use crate::watch::Watching;
 /// its time to live ends, when it is deregistered, or when the process that registered it is dead: a watch hears of
 /// that within a quarter of a second.
 ///
+/// A folder that is moved or removed under a running program is an outage: calls fail and watches end, with
+/// [`Kind::Unavailable`], until it is back or can be made anew. Then whoever registers again is found again.
+///
+/// A dropped registry leaves its nodes to the process: they go with the last registry and the last watch that the process
+/// has on the folder.
+///
 /// # Examples
 ///
 /// ```
@@ -70,15 +76,16 @@ impl Embedded {
         Self { address, folder: Mutex::default() }
     }
 
-    /// Returns the folder, opened at the first use, and anew should its writer be gone.
+    /// Returns the folder: opened at first, and anew when another one lies in its place or its writer is gone.
     async fn folder(&self) -> Result<Arc<Folder>> {
-        let mut held = self.folder.lock().await;
-        if let Some(folder) = held.as_ref().filter(|folder| folder.is_open()) {
+        let mut open = self.folder.lock().await;
+        if let Some(folder) = open.as_ref().filter(|folder| folder.serves()) {
             return Ok(Arc::clone(folder));
         }
         let path = config::folder(&self.address)?;
+        // One that is not there stays open until there is another: it may come back.
         let folder = blocking(move || Folder::open(&path)).await?;
-        *held = Some(Arc::clone(&folder));
+        *open = Some(Arc::clone(&folder));
         Ok(folder)
     }
 }
@@ -100,6 +107,7 @@ impl Registry for Embedded {
     }
 
     async fn register(&self, service: &Service, ttl: Duration) -> Result<()> {
+        service.check_registration(ttl).map_err(|error| error.operation("registry.register"))?;
         self.folder().await?.write(What::Register(service.clone(), ttl)).await
     }
 

@@ -40,13 +40,16 @@ pub(crate) fn register(storage: &Database, process: &Process, service: &Service,
     Ok(())
 }
 
-/// Removes the nodes of a record.
+/// Removes the nodes of a record, from its version only.
 pub(crate) fn deregister(storage: &Database, service: &Service) -> Result<()> {
     for node in &service.nodes {
         storage
             .connection()
-            .prepare_cached("DELETE FROM node WHERE service = ? AND id = ?")
-            .and_then(|mut delete| delete.execute([&service.name, &node.id]))
+            .prepare_cached(
+                "DELETE FROM node WHERE service = ? AND id = ?
+                 AND CASE WHEN json_valid(record) THEN record ->> '$.version' = ? ELSE true END",
+            )
+            .and_then(|mut delete| delete.execute([&service.name, &node.id, &service.version]))
             .map_err(|error| storage.failure("deregister a node", error))?;
     }
     Ok(())

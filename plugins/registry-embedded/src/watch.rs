@@ -7,22 +7,25 @@ use micro_core::registry::{Change, Watch};
 use micro_core::{Error, Kind, Result};
 use tokio::sync::watch;
 
-use crate::folder::Folder;
+use crate::folder::{Folder, Seen};
 use crate::snapshot::Snapshot;
 
 /// Hears of changes. It keeps the last state it told and compares, so that a slow watcher costs no memory.
 pub(crate) struct Watching {
     service: Option<String>,
-    receiver: watch::Receiver<Arc<Snapshot>>,
+    receiver: watch::Receiver<Seen>,
     told: Option<Arc<Snapshot>>,
     pending: VecDeque<Change>,
+    /// It told that the folder is gone, and nothing after that: what was missed is in the state of the next watch.
+    ended: Option<Arc<Error>>,
     /// The folder is open as long as somebody watches it.
     _folder: Arc<Folder>,
 }
 
 impl Watching {
-    pub(crate) fn new(service: Option<&str>, receiver: watch::Receiver<Arc<Snapshot>>, folder: Arc<Folder>) -> Self {
-        Self { service: service.map(str::to_owned), receiver, told: None, pending: VecDeque::new(), _folder: folder }
+    pub(crate) fn new(service: Option<&str>, receiver: watch::Receiver<Seen>, folder: Arc<Folder>) -> Self {
+        let service = service.map(str::to_owned);
+        Self { service, receiver, told: None, pending: VecDeque::new(), ended: None, _folder: folder }
     }
 }
 
@@ -31,23 +34,27 @@ impl Watch for Watching {
     async fn next(&mut self) -> Result<Change> {
         let service = self.service.as_deref();
         loop {
+            if let Some(gone) = &self.ended {
+                return Err(gone.duplicate());
+            }
             if let Some(change) = self.pending.pop_front() {
                 return Ok(change);
             }
-            let Some(told) = self.told.take() else {
-                let now = Arc::clone(&self.receiver.borrow_and_update());
-                let state = Change::State(now.services(service));
-                self.told = Some(now);
-                return Ok(state);
-            };
-            self.told = Some(Arc::clone(&told));
-            self.receiver
-                .changed()
-                .await
-                .map_err(|_| Error::new(Kind::Closed, "the watch of the embedded registry ended; ask for a new one"))?;
-            let now = Arc::clone(&self.receiver.borrow_and_update());
-            self.pending.extend(told.changes(&now, service));
-            self.told = Some(now);
+            if self.told.is_some() {
+                // What comes while it is given up is not lost: it is compared with what was told.
+                self.receiver.changed().await.map_err(|_| {
+                    Error::new(Kind::Closed, "the watch of the embedded registry ended; ask for a new one")
+                })?;
+            }
+            let seen = self.receiver.borrow_and_update().clone();
+            if let Some(gone) = seen.gone {
+                self.ended = Some(Arc::clone(&gone));
+                return Err(gone.duplicate());
+            }
+            match self.told.replace(Arc::clone(&seen.snapshot)) {
+                Some(told) => self.pending.extend(told.changes(&seen.snapshot, service)),
+                None => return Ok(Change::State(seen.snapshot.services(service))),
+            }
         }
     }
 }

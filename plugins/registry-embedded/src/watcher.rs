@@ -13,15 +13,20 @@ const TICK: Duration = Duration::from_millis(250);
 /// Starts the one thread of this process that hears of changes and spreads them to its watches.
 pub(crate) fn start(folder: Weak<Folder>, mut listener: Listener) -> Result<()> {
     let run = move || {
-        let mut wakes = Vec::new();
+        let (mut wakes, mut failing) = (Vec::new(), false);
         loop {
             wakes.clear();
             listener.wait(TICK, &mut wakes);
             let Some(folder) = folder.upgrade() else { return };
             // What was known stays known: callers go on with it.
-            if let Err(error) = folder.refresh() {
+            let refreshed = folder.refresh();
+            // Once for a row of them: an outage of an hour is 14,400 ticks.
+            if let Err(error) = &refreshed
+                && !failing
+            {
                 tracing::warn!(%error, "the embedded registry could not be read; it is tried again");
             }
+            failing = refreshed.is_err();
         }
     };
     thread::Builder::new()

@@ -9,6 +9,10 @@
 //! - watching is listening to announcements and asking again every ten seconds; a node that missed three questions, or
 //!   whose time to live is over, is gone.
 //!
+//! A program that was killed says no farewell: its nodes are gone for a watcher after three questions, 30 seconds by
+//! default, so give `interval` less than two thirds of the shortest time to live that is registered. A network that falls
+//! in two is silent and no error: each side takes the other's nodes away, and finds them again afterwards.
+//!
 //! Everything runs on one thread of its own, begun at the first use and ended with the last handle. Only IPv4 groups are
 //! joined; a node itself may have an IPv6 address.
 //!

@@ -50,11 +50,9 @@ impl Own {
 
     /// Takes the nodes of a record: all of them, or none if one cannot be carried.
     pub(crate) fn register(&mut self, service: &Service, ttl: Duration, now: Instant) -> Result<Vec<Registered>> {
-        if service.name.is_empty() || service.nodes.is_empty() {
-            return Err(Error::new(Kind::InvalidArgument, "a record to register needs a name and a node"));
-        }
+        service.check_registration(ttl)?;
         let entries = service.nodes.iter().map(|node| self.entry(service, node)).collect::<Result<Vec<_>>>()?;
-        let expires = if ttl.is_zero() { None } else { now.checked_add(ttl) };
+        let expires = now.checked_add(ttl);
         let mut registered = Vec::new();
         for (node, entry) in service.nodes.iter().zip(entries) {
             let instance = entry.instance.clone();
@@ -99,10 +97,13 @@ impl Own {
         Ok(entry)
     }
 
-    /// Takes the record's nodes away and returns those that were there.
+    /// Takes the record's nodes away and returns those that were there, in the record's version.
     pub(crate) fn deregister(&mut self, service: &Service, now: Instant) -> Vec<OwnNode> {
         let names = service.nodes.iter().map(|node| format!("{}.{}.{}", node.id, service.name, self.config.domain));
-        names.collect::<Vec<_>>().iter().filter_map(|instance| self.remove(instance, now)).collect()
+        let of_version =
+            |instance: &String| self.nodes.get(instance).is_some_and(|node| node.service.version == service.version);
+        let gone: Vec<String> = names.filter(of_version).collect();
+        gone.iter().filter_map(|instance| self.remove(instance, now)).collect()
     }
 
     /// Takes away the nodes whose time to live is over.

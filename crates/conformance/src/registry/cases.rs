@@ -1,13 +1,11 @@
-use std::convert::Infallible;
-
-use super::{Stage, life, records, watching};
+use super::{Need, Stage, life, outage, records, refusing, watching};
 
 /// One rule of a registry, and what shows it.
-pub type Case = crate::Case<Stage, Infallible>;
+pub type Case = crate::Case<Stage, Need>;
 
 /// Returns the cases, subject by subject.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    const ALL: [&[Case]; 3] = [records::CASES, life::CASES, watching::CASES];
+    const ALL: [&[Case]; 5] = [records::CASES, refusing::CASES, life::CASES, watching::CASES, outage::CASES];
     ALL.into_iter().flatten()
 }
 
@@ -25,15 +23,24 @@ macro_rules! registry_cases {
             fifty_that_register_at_once_are_all_found
             large_metadata_unicode_and_ipv6_come_back_or_are_refused
             another_domain_is_another_world
+            no_time_to_live_is_refused
+            what_has_no_name_or_no_node_is_refused_whole
+            no_secret_is_shown
             what_is_deregistered_is_gone_and_nothing_else
             without_a_heart_beat_a_node_is_gone_in_time
             a_heart_beat_keeps_a_node_and_is_no_change
+            the_node_of_a_killed_process_is_gone_in_time
+            deregistering_leaves_another_version_alone
+            a_dropped_client_takes_nobody_along_and_keeps_nothing
             a_watch_tells_everything_first_and_then_what_changes
             a_watch_hears_of_coming_changing_and_going_in_order
             a_watch_of_one_service_hears_of_no_other
             every_watch_hears_everything
             a_watch_that_is_dropped_leaves_the_others
             a_watch_hears_that_a_time_to_live_ended
+            what_registers_again_is_found_again_after_an_outage
+            what_is_known_is_served_while_the_registry_is_away
+            no_change_is_lost_to_an_outage
         }
     };
 }

@@ -18,5 +18,11 @@ pub fn run(name: &str, fixture: impl Fixture) {
 #[must_use]
 pub fn check(case: &Case, fixture: &Arc<dyn Fixture>) -> Outcome {
     let stage = Stage::new(Arc::clone(fixture), case.id);
-    runner::outcome(async { (case.body)(stage).await.map(|()| Outcome::Run) })
+    runner::outcome(async {
+        // None of these can be asked for, so that there is nothing to be refused.
+        match case.needs.iter().find(|need| !need.is_met(&**fixture)) {
+            Some(need) => Ok(Outcome::Gated(need.name())),
+            None => (case.body)(stage).await.map(|()| Outcome::Run),
+        }
+    })
 }

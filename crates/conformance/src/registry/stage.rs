@@ -4,14 +4,14 @@ use std::time::Duration;
 use micro_core::registry::{Change, Node, Registry, Service, Watch};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Fixture, Limits};
+use super::{Fixture, Limits, Outage, Process};
 use crate::Failed;
 
 /// Longer than any case.
-const LONG: Duration = Duration::from_secs(600);
+pub(super) const LONG: Duration = Duration::from_secs(600);
 
 /// How often a registry is asked while something is waited for.
-const PAUSE: Duration = Duration::from_millis(10);
+pub(super) const PAUSE: Duration = Duration::from_millis(10);
 
 /// Where a case runs: fresh names, clients of the plugin, and waiting with a limit.
 #[derive(Debug, Clone)]
@@ -55,6 +55,58 @@ impl Stage {
     #[must_use]
     pub fn apart(&self) -> Arc<dyn Registry> {
         self.fixture.apart()
+    }
+
+    /// Makes a client of an address with the password `secret` where no registry can be.
+    ///
+    /// # Errors
+    ///
+    /// If the fixture has none.
+    pub fn nobody(&self) -> Result<Arc<dyn Registry>, Failed> {
+        self.fixture.nobody().ok_or_else(|| Failed::new("the fixture has no address where nobody is"))
+    }
+
+    /// Starts another process, which registers a record and goes on doing so.
+    ///
+    /// # Errors
+    ///
+    /// If the fixture has none, or it does not start in time.
+    pub async fn process(&self, service: &Service, ttl: Duration) -> Result<Box<dyn Process>, Failed> {
+        let mut process = self.fixture.process().ok_or_else(|| Failed::new("the fixture has no process"))?;
+        let service = service.clone();
+        blocking(self, "another process", move || {
+            process.start(&service, ttl);
+            process
+        })
+        .await
+    }
+
+    /// Kills another process.
+    ///
+    /// # Errors
+    ///
+    /// If it does not end in time.
+    pub async fn kill(&self, mut process: Box<dyn Process>) -> Result<(), Failed> {
+        blocking(self, "the end of a process", move || process.kill()).await
+    }
+
+    /// Returns records that can be taken away.
+    ///
+    /// # Errors
+    ///
+    /// If the fixture has none.
+    pub fn outage(&self) -> Result<Arc<dyn Outage>, Failed> {
+        self.fixture.outage().ok_or_else(|| Failed::new("the fixture has no outage"))
+    }
+
+    /// Begins or ends an outage, beside the case.
+    ///
+    /// # Errors
+    ///
+    /// If that cannot be done, or not in time.
+    pub async fn change(&self, outage: &Arc<dyn Outage>, change: fn(&dyn Outage)) -> Result<(), Failed> {
+        let outage = Arc::clone(outage);
+        blocking(self, "the outage", move || change(&*outage)).await
     }
 
     /// Waits for what must come.
@@ -220,6 +272,16 @@ impl Stage {
             Ok(change) => Err(Failed::new(format!("a change came that must not: {:?}", change?))),
         }
     }
+}
+
+/// Runs what blocks beside the case.
+async fn blocking<T: Send + 'static>(
+    stage: &Stage,
+    what: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failed> {
+    let done = stage.present(what, tokio::task::spawn_blocking(work)).await?;
+    done.map_err(|error| Failed::new(format!("{what}: {error}")))
 }
 
 /// The record of one node of a service.

@@ -1,5 +1,6 @@
 //! The memory plugin passes every case, and each case catches a plugin that breaks its rule.
 
+mod away;
 mod broken;
 mod broken_registry;
 mod hooks;

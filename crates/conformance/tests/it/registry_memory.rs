@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use micro_conformance::registry::Fixture;
+use micro_conformance::registry::{Fixture, Outage};
 use micro_core::registry::{Memory, Registry};
+
+use crate::away::Away;
 
 #[derive(Debug, Default)]
 struct InMemory(Memory);
@@ -19,6 +21,10 @@ impl Fixture for InMemory {
 
     fn apart(&self) -> Arc<dyn Registry> {
         Arc::new(Memory::new())
+    }
+
+    fn outage(&self) -> Option<Arc<dyn Outage>> {
+        Some(Arc::new(Away::default()))
     }
 }
 

@@ -14,7 +14,8 @@ use crate::{Error, Kind, Result};
 /// How many changes a watcher may be behind before it gets the full state anew.
 const BEHIND: usize = 1_024;
 
-/// The registry that lives in this process. Clones share their records.
+/// The registry that lives in this process. Clones share their records, and a node stays for its time to live whoever of
+/// them is dropped.
 ///
 /// # Examples
 ///
@@ -201,12 +202,9 @@ impl Registry for Memory {
     }
 
     async fn register(&self, service: &Service, ttl: Duration) -> Result<()> {
-        if service.name.is_empty() || service.nodes.is_empty() {
-            let text = "a record to register needs a name and a node";
-            return Err(Error::new(Kind::InvalidArgument, text).operation("registry.register"));
-        }
-        // No time to live, or one that no clock can hold: until it is taken away.
-        let expires = if ttl.is_zero() { None } else { Instant::now().checked_add(ttl) };
+        service.check_registration(ttl).map_err(|error| error.operation("registry.register"))?;
+        // One that no clock can hold: until it is taken away.
+        let expires = Instant::now().checked_add(ttl);
         self.lock().register(service, expires);
         Ok(())
     }

@@ -61,6 +61,22 @@ pub enum Change {
 ///
 /// A record is one version of a service with some of its nodes ([`Service`]). Registering the same node again refreshes
 /// its time to live, and updates it. Implementations are shared and do no I/O when made.
+///
+/// # What every plugin keeps
+///
+/// - **What can be registered** is said by [`Service::check_registration`]: a record with a name and nodes with ids, for
+///   a time to live. Anything else is [`Kind::InvalidArgument`](crate::Kind::InvalidArgument), and nothing of it is kept.
+///   There is no time to live that never ends: whoever wants to stay registers again.
+/// - **A node is in one version at a time.** Registered in another, it moves there. Deregistering takes it away only from
+///   the version that the record names, so that an old program that stops late does not take a newer one off the list.
+/// - **A dropped client is no deregistration.** Its nodes go when their time to live ends, and no other client's with
+///   them. They may go sooner, and where depends on who answers for them: in memory the records do, whoever made
+///   them; embedded the process does, so that they go with its last handle of the folder; over mDNS the client does,
+///   and says farewell with its last handle. Deregister what has to go at once.
+/// - **After an outage** whoever registers again and again is found again, and a watch either ends with an error, so that
+///   the watcher asks for a new one and hears the [`Change::State`] first, or goes on by itself and tells what changed.
+///   In neither case is a change lost for good. [`Cache`] does the asking.
+/// - **A secret of the address** is shown by nothing: not by `Debug`, [`address`](Self::address) or an error.
 #[async_trait]
 pub trait Registry: fmt::Debug + Send + Sync + 'static {
     /// Returns the plugin's name, as `--registry` takes it.
@@ -73,10 +89,12 @@ pub trait Registry: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Names the address and what to do; the caller tries again.
+    /// [`Kind::InvalidArgument`](crate::Kind::InvalidArgument) for what [`Service::check_registration`] refuses. Any other
+    /// names the address and what to do; the caller tries again.
     async fn register(&self, service: &Service, ttl: Duration) -> Result<()>;
 
-    /// Takes the record's nodes away. Nodes that are not there are no error.
+    /// Takes the record's nodes away from the record's version. Nodes that are not there, or by now in another version, are
+    /// no error.
     ///
     /// # Errors
     ///

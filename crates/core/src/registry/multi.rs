@@ -90,6 +90,8 @@ impl Registry for Multi {
 
     async fn register(&self, service: &Service, ttl: Duration) -> Result<()> {
         let primary = self.primary()?;
+        // What none may take is nobody's failure.
+        service.check_registration(ttl).map_err(|error| error.operation("registry.register"))?;
         let others = join_all(self.others().iter().map(|part| part.registry.register(service, ttl)));
         let (answer, answers) = futures_util::join!(primary.registry.register(service, ttl), others);
         for (part, answer) in self.others().iter().zip(answers) {

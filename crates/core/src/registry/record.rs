@@ -1,7 +1,10 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::{Error, Kind, Result};
 
 /// One version of a service with some of its nodes, in go-micro's form.
 ///
@@ -111,6 +114,29 @@ impl Service {
             endpoints: self.endpoints.clone(),
             nodes: vec![node],
         }
+    }
+
+    /// Checks what every registry asks of a record that is registered, for this time to live.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::InvalidArgument`] for a record without a name or without nodes, for a node without an id, and for a time to
+    /// live of zero: some would take it for no time, others for all time.
+    pub fn check_registration(&self, ttl: Duration) -> Result<()> {
+        let refused = |text: String| Err(Error::new(Kind::InvalidArgument, text));
+        if self.name.is_empty() || self.nodes.is_empty() {
+            return refused("a record to register needs a name and a node".to_owned());
+        }
+        if self.nodes.iter().any(|node| node.id.is_empty()) {
+            return refused(format!("a node of {} has no id; give it one that no other node has", self.name));
+        }
+        if ttl.is_zero() {
+            return refused(format!(
+                "{} cannot be registered for no time; give a time to live, and register again before it ends",
+                self.name
+            ));
+        }
+        Ok(())
     }
 }
 

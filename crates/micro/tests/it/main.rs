@@ -4,6 +4,7 @@
 mod crash;
 mod debug;
 mod errors;
+mod leaving;
 mod lifecycle;
 mod probe;
 mod process;

@@ -102,3 +102,26 @@ async fn a_running_service_that_is_dropped_is_stopped_all_the_same() {
     drop(service.start().await.unwrap());
     until("it is deregistered", async || registry.get(&name).await.unwrap().is_empty()).await;
 }
+
+#[cfg(feature = "registry-embedded")]
+#[tokio::test]
+async fn a_service_is_found_again_after_the_folder_of_its_registry_was_removed() {
+    let (name, parent) = (unique("outlives"), tempfile::tempdir().unwrap());
+    let folder = parent.path().join("home");
+    let address = format!("embedded://{}", folder.display());
+    let service = service(&name).registry(address).register(Duration::from_secs(20), Duration::from_millis(50));
+    let service = service.build().unwrap();
+    let registry = service.registry();
+    let running = service.start().await.unwrap();
+    assert_eq!(registry.get(&name).await.unwrap().len(), 1);
+    // Moved first: what is removed file by file is not empty when somebody makes it anew meanwhile.
+    let old = parent.path().join("old");
+    std::fs::rename(&folder, &old).unwrap();
+    std::fs::remove_dir_all(&old).unwrap();
+    // Asked of another client, which opens what is there now.
+    let caller = crate::support::service(&unique("caller")).registry(format!("embedded://{}/", folder.display()));
+    let caller = caller.build().unwrap().registry();
+    until("it is found again", async || caller.get(&name).await.is_ok_and(|found| !found.is_empty())).await;
+    running.stop().await.unwrap();
+    assert!(caller.get(&name).await.unwrap().is_empty());
+}

@@ -1,5 +1,6 @@
 //! The registry on the loopback, each test on a group and a port of its own.
 
+mod bridge;
 mod conformance;
 mod discovery;
 mod failure;

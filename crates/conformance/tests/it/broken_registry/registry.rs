@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use micro_core::registry::{Change, Memory, Registry, Service, Watch};
 use micro_core::{Error, Kind, Result};
 
@@ -55,6 +56,28 @@ pub(crate) enum Wrong {
     LosesWhatIsGivenUp,
     ExpiryIsSilent,
     DomainsAreOne,
+    ZeroIsForever,
+    ZeroIsAtOnce,
+    ZeroIsRefusedWithoutAKind,
+    TakesTheNameless,
+    TakesTheNodeless,
+    TakesTheIdless,
+    KeepsTheGoodHalf,
+    DebugShowsThePassword,
+    AddressShowsThePassword,
+    ErrorsShowThePassword,
+    AnswersWhereNobodyIs,
+    KilledStay,
+    KilledTakeAllAlong,
+    DeregistersAnyVersion,
+    DroppedTakeAllAlong,
+    DroppedStay,
+    RefusesAfterAnOutage,
+    ForgetsAfterARestart,
+    HangsWhenAway,
+    IsEmptyWhenAway,
+    LosesWhatChanges,
+    ResumesEmpty,
 }
 
 /// What the clients of one world share.
@@ -72,9 +95,71 @@ pub(crate) struct World {
 pub(crate) struct Broken {
     pub(crate) world: Arc<World>,
     pub(crate) wrong: Wrong,
+    /// Dropped with the last clone of a client.
+    _handle: Option<Arc<Handle>>,
+}
+
+/// What a client does wrong when it is dropped.
+#[derive(Debug)]
+struct Handle(Broken);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let broken = self.0.clone();
+        // A memory never waits.
+        match broken.wrong {
+            Wrong::DroppedTakeAllAlong => broken.take_all().now_or_never().unwrap(),
+            Wrong::DroppedStay => broken.keep_all().now_or_never().unwrap(),
+            _ => Ok(()),
+        }
+        .unwrap();
+    }
 }
 
 impl Broken {
+    pub(crate) fn new(wrong: Wrong) -> Self {
+        Self { world: Arc::default(), wrong, _handle: None }
+    }
+
+    /// Another client of the same world.
+    pub(crate) fn client(&self) -> Self {
+        Self { _handle: Some(Arc::new(Handle(self.clone()))), ..self.clone() }
+    }
+
+    pub(crate) async fn take_all(&self) -> Result<()> {
+        for service in self.all().await? {
+            self.world.memory.deregister(&service).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn keep_all(&self) -> Result<()> {
+        for service in self.all().await? {
+            self.world.memory.register(&service, Duration::MAX).await?;
+        }
+        Ok(())
+    }
+
+    /// What is done instead of refusing, if that is what is wrong.
+    async fn instead(&self, service: &Service, ttl: Duration) -> Option<Result<()>> {
+        let memory = &self.world.memory;
+        let mut taken = service.clone();
+        match self.wrong {
+            Wrong::ZeroIsForever if ttl.is_zero() => Some(memory.register(service, Duration::MAX).await),
+            Wrong::ZeroIsAtOnce if ttl.is_zero() => Some(memory.deregister(service).await),
+            Wrong::ZeroIsRefusedWithoutAKind if ttl.is_zero() => Some(Err(Error::new(Kind::Internal, "no"))),
+            Wrong::TakesTheNameless if service.name.is_empty() => Some(Ok(())),
+            Wrong::TakesTheNodeless if service.nodes.is_empty() => Some(Ok(())),
+            Wrong::TakesTheIdless | Wrong::KeepsTheGoodHalf if service.nodes.iter().any(|node| node.id.is_empty()) => {
+                taken.nodes.retain(|node| !node.id.is_empty());
+                let kept = memory.register(&taken, ttl).await;
+                let half = self.is(Wrong::KeepsTheGoodHalf);
+                Some(if half { service.check_registration(ttl) } else { kept })
+            }
+            _ => None,
+        }
+    }
+
     fn is(&self, wrong: Wrong) -> bool {
         self.wrong == wrong
     }
@@ -131,10 +216,14 @@ impl Registry for Broken {
 
     async fn register(&self, service: &Service, ttl: Duration) -> Result<()> {
         let memory = &self.world.memory;
+        if let Some(done) = self.instead(service, ttl).await {
+            return done;
+        }
+        service.check_registration(ttl)?;
         let knows = self.knows(service);
         let mut service = service.clone();
         let ttl = match self.wrong {
-            Wrong::NeverExpires => Duration::ZERO,
+            Wrong::NeverExpires => Duration::MAX,
             Wrong::ExpiresEarly => ttl / 2,
             _ => ttl,
         };
@@ -176,6 +265,12 @@ impl Registry for Broken {
             Wrong::TakesAllAway => {
                 for service in memory.get(&service.name).await? {
                     memory.deregister(&service).await?;
+                }
+            }
+            Wrong::DeregistersAnyVersion => {
+                for mut other in memory.get(&service.name).await? {
+                    other.nodes.clone_from(&service.nodes);
+                    memory.deregister(&other).await?;
                 }
             }
             Wrong::MissingGoneIsAnError => {

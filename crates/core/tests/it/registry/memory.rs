@@ -119,7 +119,17 @@ async fn the_list_is_sorted_and_fifty_may_register_at_once() {
 }
 
 #[tokio::test]
-async fn a_record_without_a_node_is_refused() {
-    let error = Memory::new().register(&Service::new("s", "1"), TTL).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::InvalidArgument);
+async fn what_cannot_be_found_or_never_ends_is_refused() {
+    let node = || Node::new("a", "127.0.0.1:80");
+    for (record, ttl, word) in [
+        (Service::new("s", "1"), TTL, "a name and a node"),
+        (Service::new("", "1").node(node()), TTL, "a name and a node"),
+        (Service::new("s", "1").node(node()).node(Node::new("", "127.0.0.1:81")), TTL, "no id"),
+        (Service::new("s", "1").node(node()), Duration::ZERO, "time to live"),
+    ] {
+        let registry = Memory::new();
+        let error = registry.register(&record, ttl).await.unwrap_err();
+        assert!(error.kind() == Kind::InvalidArgument && error.to_string().contains(word), "{error}");
+        assert_eq!(registry.list().await.unwrap(), Vec::<String>::new());
+    }
 }
