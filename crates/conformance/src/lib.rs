@@ -30,7 +30,8 @@
 //! micro_conformance::broker_cases!(Shared);
 //! ```
 //!
-//! A registry does the same with [`registry::Fixture`] and [`registry_cases!`].
+//! A registry does the same with [`registry::Fixture`] and [`registry_cases!`], a codec with [`codec::Fixture`] and
+//! [`codec_cases!`].
 //!
 //! Each case is a test of its own, so that the test runner lists, filters and shards them. With
 //! `MICRO_CONFORMANCE_REPORT` set to a folder, each writes its rule and its outcome there, in a file
@@ -38,6 +39,7 @@
 
 pub mod broker;
 mod case;
+pub mod codec;
 mod failed;
 mod limits;
 pub mod registry;

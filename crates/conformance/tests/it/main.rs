@@ -1,7 +1,9 @@
 //! The memory plugin passes every case, and each case catches a plugin that breaks its rule.
 
 mod broken;
+mod broken_codec;
 mod broken_registry;
+mod codec;
 mod hooks;
 mod memory;
 mod registry_memory;
