@@ -31,7 +31,7 @@
 //! ```
 //!
 //! A registry does the same with [`registry::Fixture`] and [`registry_cases!`], a codec with [`codec::Fixture`] and
-//! [`codec_cases!`].
+//! [`codec_cases!`], a transport of calls with [`transport::Fixture`] and [`transport_cases!`].
 //!
 //! Each case is a test of its own, so that the test runner lists, filters and shards them. With
 //! `MICRO_CONFORMANCE_REPORT` set to a folder, each writes its rule and its outcome there, in a file
@@ -45,6 +45,7 @@ mod limits;
 pub mod registry;
 mod report;
 mod runner;
+pub mod transport;
 
 pub use case::Case;
 pub use failed::Failed;

@@ -26,7 +26,7 @@ const CONFORMANCE: &str = "crates/conformance";
 const HOUSE: &[Layer] = &[
     layer(CORE, &[]),
     layer(ENGINE, &[CORE]),
-    Layer { in_build: &[BUILD], ..layer("crates/rpc", &[CORE]) },
+    Layer { in_tests: &[CONFORMANCE], in_build: &[BUILD], ..layer("crates/rpc", &[CORE]) },
     layer("crates/event", &[CORE]),
     layer(FAULTS, &[CORE]),
     Layer { in_tests: &[CORE, "crates/rpc"], in_build: &[BUILD], ..layer(BUILD, &[]) },

@@ -30,8 +30,14 @@ pub(super) async fn serve(
     shared: Arc<Shared>,
     mut phase: watch::Receiver<Phase>,
 ) {
-    let mut connection = match timeout(HANDSHAKE, shared.options.h2().handshake::<_, Bytes>(Lenient::new(stream))).await
-    {
+    let handshake = timeout(HANDSHAKE, shared.options.h2().handshake::<_, Bytes>(Lenient::new(stream)));
+    let greeted = tokio::select! {
+        biased;
+        greeted = handshake => greeted,
+        // One that never says a word must not hold up a stop.
+        _ = phase.wait_for(|phase| *phase >= Phase::Stopping) => return,
+    };
+    let mut connection = match greeted {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => return tracing::debug!(%address, %error, "a connection speaks no HTTP/2"),
         Err(_) => return tracing::debug!(%address, "a connection did not begin to speak HTTP/2 in time"),
