@@ -3,6 +3,7 @@
 mod broken;
 mod broken_codec;
 mod broken_registry;
+mod broken_transport;
 mod codec;
 mod hooks;
 mod memory;
