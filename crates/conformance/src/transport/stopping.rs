@@ -108,7 +108,11 @@ async fn callers_follow_to_the_next_server(stage: Stage) -> Result<(), Failed> {
         let served = Arc::clone(&served[at as usize]);
         Method::unary("Suite.Here", move |_, body: Bytes| {
             served.fetch_add(1, Ordering::SeqCst);
-            async move { Ok(body) }
+            async move {
+                // So that some are under way at any time.
+                tokio::time::sleep(Duration::from_millis(3)).await;
+                Ok(body)
+            }
         })
     };
     let mut world = stage.world(vec![count(0)]).await?;

@@ -1,4 +1,4 @@
-//! JSON of serde types: plain, read strictly, and with a place for what is unknown.
+//! JSON of serde types: plain, read strictly, and with a place for what is unknown; and of a message of a .proto.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -151,6 +151,15 @@ pub(crate) mod strict {
     }
 
     micro_conformance::codec_cases!(strict());
+}
+
+mod message {
+    use super::*;
+    use crate::codec::protobuf::Message;
+
+    const FIELDS: &Json<Message> = &Json { unknown: Unknown::Ignored, form: PhantomData };
+
+    micro_conformance::codec_cases!(codec::<Message>("codec-json-message", FIELDS));
 }
 
 mod keeping {
