@@ -9,7 +9,7 @@ use crate::case::rules;
 use crate::failed::ensure;
 
 rules! { codec:
-    K01 what_is_written_is_read_as_it_was "nothing at all, numbers at their limits, text, bytes, lists and values in values are read as they were written; of a codec of bytes alone, all bytes";
+    K01 what_is_written_is_read_as_it_was "nothing at all, numbers at their limits, text, bytes, lists and values in values are read as they were written, minus zero where declared; of a codec of bytes alone, all bytes";
 }
 
 async fn what_is_written_is_read_as_it_was(stage: Stage) -> Result<(), Failed> {

@@ -14,7 +14,7 @@ use crate::failed::ensure;
 rules! { transport:
     T27 a_panic_is_an_internal_error "a handler that panics, whatever with, is an Internal error to its caller, and its server, its connection and the streams on it live on";
     T28 an_unknown_method_is_named "a call of a method or service that is not there is UnknownEndpoint (gRPC's UNIMPLEMENTED) and names the one that is missing, for streams too, and the next call works";
-    T29 a_server_tells_whether_it_serves [Health] "a server and its services are told to serve, another is NotFound; one that has stopped is told so by nobody";
+    T29 a_server_tells_whether_it_serves [Health] "a server and its services are told to serve, another is NotFound, and of a server that has stopped nobody says so";
     T30 a_server_tells_what_it_offers [Reflection] "a server names its services, and finds their methods, and no others";
 }
 

@@ -138,7 +138,7 @@ async fn callers_follow_to_the_next_server(stage: Stage) -> Result<(), Failed> {
         let next: Box<dyn Server> = stage.serve(vec![count(round)]).await?;
         world.proxy.forward(next.address());
         let before = std::mem::replace(&mut world.server, next);
-        let cut = stage.within(SHORT, "the stop", before.stop(LONG)).await?;
+        let cut = stage.present("the stop", before.stop(LONG)).await?;
         ensure!(cut == 0, "{cut} calls were cut off");
     }
     let last = &served[ROUNDS as usize];
