@@ -35,7 +35,7 @@ async fn a_stop_lets_running_calls_finish(stage: Stage) -> Result<(), Failed> {
     let (calls, streams) = (Running::default(), Running::default());
     let world = stage.world(vec![sleep(&calls), chat(&streams)]).await?;
     let client = Arc::clone(&world.client);
-    let call = tokio::spawn(async move { client.call(Call::new("Suite.Sleep", "1000")).await });
+    let call = tokio::spawn(async move { client.call(Call::new("Suite.Sleep", "2000")).await });
     let (out, mut answers) = stage.present("a stream", world.client.stream(Call::new("Suite.Chat", ""))).await??;
     stage.until("call and stream run", || calls.now() == 1 && streams.now() == 1).await?;
     let (client, beside) = (Arc::clone(&world.client), stage.client(&world.server.address()));
@@ -75,7 +75,7 @@ async fn a_stop_lets_running_calls_finish(stage: Stage) -> Result<(), Failed> {
     }
     let answer = stage.present("the answer of the call that ran", call).await?;
     let answer = answer.map_err(|error| Failed::new(format!("the call panicked: {error}")))??;
-    ensure!(answer == "1000", "the call that ran is answered with {answer:?}");
+    ensure!(answer == "2000", "the call that ran is answered with {answer:?}");
     Ok(())
 }
 
