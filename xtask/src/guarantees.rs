@@ -12,6 +12,23 @@ const PAGE: &str = "docs/guarantees.md";
 /// The variable that tells the suites where to write their outcomes.
 pub(crate) const REPORT: &str = "MICRO_CONFORMANCE_REPORT";
 
+/// A suite of conformance.
+#[derive(Debug, Clone, Copy)]
+struct Suite {
+    /// What the numbers of its cases begin with.
+    letter: &'static str,
+    heading: &'static str,
+    /// What the names of those that run it begin with in the report, and not on the page.
+    prefix: &'static str,
+}
+
+const SUITES: [Suite; 4] = [
+    Suite { letter: "B", heading: "Brokers", prefix: "" },
+    Suite { letter: "R", heading: "Registries", prefix: "registry-" },
+    Suite { letter: "K", heading: "Codecs", prefix: "codec-" },
+    Suite { letter: "T", heading: "Transports", prefix: "transport-" },
+];
+
 /// An empty folder for the outcomes of one run.
 pub(crate) fn folder(workspace: &Workspace) -> Result<PathBuf> {
     let folder = workspace.target.join("conformance");
@@ -67,13 +84,13 @@ impl Outcomes {
         Ok(outcomes)
     }
 
-    /// The suites, by the letter of their cases: heading, and the plugins that ran it.
-    fn suites(&self) -> Vec<(&'static str, &'static str, BTreeSet<&str>)> {
-        let suite = |(letter, heading)| {
-            let mine = self.cells.keys().filter(|(case, _)| case.starts_with(letter));
-            (letter, heading, mine.map(|(_, plugin)| plugin.as_str()).collect())
+    /// The suites, and the plugins that ran each.
+    fn suites(&self) -> Vec<(Suite, BTreeSet<&str>)> {
+        let suite = |suite: Suite| {
+            let mine = self.cells.keys().filter(|(case, _)| case.starts_with(suite.letter));
+            (suite, mine.map(|(_, plugin)| plugin.as_str()).collect())
         };
-        [("B", "Brokers"), ("R", "Registries")].into_iter().map(suite).collect()
+        SUITES.into_iter().map(suite).collect()
     }
 
     /// The rules of a suite, in the order of their numbers.
@@ -90,7 +107,7 @@ impl Outcomes {
     /// Cells that failed, and those that are missing.
     fn failed(&self) -> usize {
         let due: usize =
-            self.suites().iter().map(|(letter, _, plugins)| self.rules(letter).len() * plugins.len()).sum();
+            self.suites().iter().map(|(suite, plugins)| self.rules(suite.letter).len() * plugins.len()).sum();
         self.count("failed") + due.abs_diff(self.cells.len())
     }
 
@@ -116,13 +133,13 @@ impl Outcomes {
             self.count("gated"),
             self.failed()
         );
-        for (letter, heading, plugins) in self.suites().into_iter().filter(|(.., plugins)| !plugins.is_empty()) {
-            let _ = write!(text, "\n## {heading}\n\n| case | rule |");
+        for (suite, plugins) in self.suites().into_iter().filter(|(_, plugins)| !plugins.is_empty()) {
+            let _ = write!(text, "\n## {}\n\n| case | rule |", suite.heading);
             for plugin in &plugins {
-                let _ = write!(text, " {} |", plugin.strip_prefix("registry-").unwrap_or(plugin));
+                let _ = write!(text, " {} |", plugin.strip_prefix(suite.prefix).unwrap_or(plugin));
             }
             let _ = write!(text, "\n|---|---|{}\n", "---|".repeat(plugins.len()));
-            for (case, rule) in self.rules(letter) {
+            for (case, rule) in self.rules(suite.letter) {
                 let _ = write!(text, "| {case} | {} |", rule.replace('|', "\\|"));
                 for plugin in &plugins {
                     let cell = match self.cells.get(&(case.clone(), (*plugin).to_owned())).map(String::as_str) {
@@ -151,6 +168,9 @@ mod tests {
             ("memory.B01", "arrives\nrun\n"),
             ("kafka.B01", "arrives\ngated: keys\n"),
             ("registry-memory.R01", "is found\nrun\n"),
+            ("codec-json.K01", "comes back\nrun\n"),
+            ("codec-bytes.K01", "comes back\ngated: fields\n"),
+            ("transport-grpc.T01", "is answered\nrun\n"),
             ("memory.B100", "survives\nrun\n"),
             ("kafka.B100", "survives\nrun\n"),
             ("memory.B02", "is apart\nfailed: it came\nover there\n"),
@@ -167,6 +187,10 @@ mod tests {
             page.contains("## Registries\n\n| case | rule | memory |\n|---|---|---|\n| R01 | is found | ✓ |"),
             "{page}"
         );
+        assert!(page.contains(
+            "## Codecs\n\n| case | rule | bytes | json |\n|---|---|---|---|\n| K01 | comes back | fields | ✓ |"
+        ));
+        assert!(page.contains("## Transports\n\n| case | rule | grpc |\n|---|---|---|\n| T01 | is answered | ✓ |"));
         assert!(page.contains("| B02 | is apart | **missing** | **failed** |\n| B100 |"), "{page}");
     }
 }

@@ -14,5 +14,6 @@ fn main() -> Result<(), micro_build::Error> {
         "proto/legacy.proto",
         "proto/calls/calls.proto",
         "proto/words.proto",
+        "proto/sample.proto",
     ])
 }

@@ -30,8 +30,10 @@
 //! micro_conformance::broker_cases!(Shared);
 //! ```
 //!
-//! A registry does the same with [`registry::Fixture`] and [`registry_cases!`]. Another process, an outage and an address
-//! where nobody is are the fixture's to give; a case that needs one which is not given is gated by its name.
+//! A registry does the same with [`registry::Fixture`] and [`registry_cases!`], a codec with [`codec::Fixture`] and
+//! [`codec_cases!`], a transport of calls with [`transport::Fixture`] and [`transport_cases!`].
+//! Another process, an outage and an address where nobody is are the fixture's to give; a case that needs one which is not
+//! given is gated by its name.
 //!
 //! Each case is a test of its own, so that the test runner lists, filters and shards them. With
 //! `MICRO_CONFORMANCE_REPORT` set to a folder, each writes its rule and its outcome there, in a file
@@ -39,11 +41,13 @@
 
 pub mod broker;
 mod case;
+pub mod codec;
 mod failed;
 mod limits;
 pub mod registry;
 mod report;
 mod runner;
+pub mod transport;
 
 pub use case::Case;
 pub use failed::Failed;

@@ -82,7 +82,7 @@ pub(crate) fn guarantees() -> Result<bool> {
     runner.set(guarantees::REPORT, &outcomes);
     let plugins = workspace.packages.iter().filter(|package| package.folder.starts_with("plugins/"));
     let names = plugins.flat_map(|package| ["-p", package.name.as_str()]);
-    let chosen = ["-p", "micro-conformance"].into_iter().chain(names);
+    let chosen = ["-p", "micro-conformance", "-p", "micro-rpc"].into_iter().chain(names);
     let chosen = chosen.chain(["-E", "package(micro-conformance) or test(/^conformance::/)"]).map(str::to_owned);
     let passed = runner.tests(&chosen.collect::<Vec<_>>(), &mut table)?.failed == 0;
     Ok(guarantees::write(&workspace, &outcomes)? && passed)

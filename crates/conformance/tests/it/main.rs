@@ -2,7 +2,10 @@
 
 mod away;
 mod broken;
+mod broken_codec;
 mod broken_registry;
+mod broken_transport;
+mod codec;
 mod hooks;
 mod memory;
 mod registry_memory;

@@ -5,15 +5,20 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{Phase, Shared, exchange};
 use crate::wire::HANDSHAKE;
 use crate::wire::lenient::Lenient;
+
+/// A connection that is new when the server stops has so long to begin, so that it can be told to go elsewhere. One that
+/// never says a word must not hold up the stop.
+const LAST_WORD: Duration = Duration::from_millis(500);
 
 /// What the calls of a connection share.
 pub(super) struct Peer {
@@ -30,8 +35,17 @@ pub(super) async fn serve(
     shared: Arc<Shared>,
     mut phase: watch::Receiver<Phase>,
 ) {
-    let mut connection = match timeout(HANDSHAKE, shared.options.h2().handshake::<_, Bytes>(Lenient::new(stream))).await
-    {
+    let handshake = timeout(HANDSHAKE, shared.options.h2().handshake::<_, Bytes>(Lenient::new(stream)));
+    let stopped = async {
+        let _ = phase.wait_for(|phase| *phase >= Phase::Stopping).await;
+        sleep(LAST_WORD).await;
+    };
+    let greeted = tokio::select! {
+        biased;
+        greeted = handshake => greeted,
+        () = stopped => return tracing::debug!(%address, "a silent connection is closed: the server stops"),
+    };
+    let mut connection = match greeted {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => return tracing::debug!(%address, %error, "a connection speaks no HTTP/2"),
         Err(_) => return tracing::debug!(%address, "a connection did not begin to speak HTTP/2 in time"),

@@ -2,6 +2,7 @@
 
 mod call;
 mod cancel;
+mod conformance;
 mod content_type;
 mod cores;
 mod deadline;

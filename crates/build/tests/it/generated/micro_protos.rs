@@ -23,6 +23,10 @@ pub mod rootless {
     include!("rootless.rs");
 }
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
+pub mod sample {
+    include!("sample.rs");
+}
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
 pub mod r#type {
     #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
     pub mod r#async {

@@ -3,7 +3,7 @@
 //! We send the names of the .proto (or serde's), zero values included, 64-bit integers as text (a JavaScript program
 //! would round them), bytes of a message as base64, and `"NaN"`, `"Infinity"`, `"-Infinity"`. We read both spellings of
 //! a .proto name, and every number as a number or as text. `null` is an absent field of a message. Unknown fields are
-//! ignored; [`decode_strict`] refuses them. Objects nest at most 128 deep.
+//! ignored, however deep; [`decode_strict`] refuses them. What is read nests less than 128 deep, lists included.
 //!
 //! A serde type that is flattened, internally tagged or untagged reads its fields without knowing their types, so that
 //! text stays text there: what stands under `#[serde(flatten)]` is written with numbers as numbers, and
