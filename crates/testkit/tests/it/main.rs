@@ -1,0 +1,11 @@
+//! What the test kit promises, and what it says when an assertion does not hold.
+
+mod clock;
+mod crash;
+mod delivery;
+mod faults;
+mod idle;
+mod published;
+mod shop;
+mod surroundings;
+mod transaction;
