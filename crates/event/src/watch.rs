@@ -9,7 +9,7 @@ use micro_core::broker::{DeliveryParts, Reason};
 /// Hears of failures.
 pub(crate) type Observer = Arc<dyn Fn(&HandlerFailure<'_>) + Send + Sync>;
 
-/// A handler failed with an event, or an event could not be handled at all; see
+/// A handler failed with an event, or an event could not be handled or given up at all; see
 /// [`EventsBuilder::on_failure`](crate::EventsBuilder::on_failure).
 #[derive(Debug)]
 #[non_exhaustive]
@@ -32,6 +32,8 @@ pub enum AfterFailure {
     Retry(Duration),
     /// It goes to the dead letters.
     DeadLetter(Reason),
+    /// Its dead letter could not be published: the error is the broker's. It is tried again after this pause.
+    DeadLetterLater(Duration),
     /// It is gone: its subscriber keeps no dead letters.
     Dropped(Reason),
 }

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use async_trait::async_trait;
@@ -31,6 +31,8 @@ pub(crate) struct Client {
     pub(crate) id: u64,
     /// Whose clock counts, whoever asks.
     runtime: Handle,
+    /// Its service crashed: nothing of it gets through any more.
+    dead: AtomicBool,
     /// By address, the settlers that subscriptions or deliveries still use. A weak reference keeps an address taken.
     settlers: Mutex<HashMap<usize, Weak<RecordedSettler>>>,
 }
@@ -40,7 +42,15 @@ impl Recorder {
         static CLIENTS: AtomicU64 = AtomicU64::new(0);
         let id = CLIENTS.fetch_add(1, Ordering::Relaxed);
         let settlers = Mutex::default();
-        Self(Arc::new(Client { memory, journal, by: by.to_owned(), id, runtime, settlers }))
+        Self(Arc::new(Client {
+            memory,
+            journal,
+            by: by.to_owned(),
+            id,
+            runtime,
+            dead: AtomicBool::new(false),
+            settlers,
+        }))
     }
 }
 
@@ -51,8 +61,22 @@ impl Client {
         work()
     }
 
+    /// Cuts it off.
+    pub(crate) fn die(&self) {
+        self.dead.store(true, Ordering::Release);
+    }
+
+    /// Refuses what a dead service does.
+    pub(crate) fn alive(&self) -> Result<()> {
+        match self.dead.load(Ordering::Acquire) {
+            false => Ok(()),
+            true => Err(Error::new(Kind::Closed, format!("the test let the service {} crash", self.by))),
+        }
+    }
+
     /// Refuses a publish if the test asked for it.
     pub(crate) fn refuse(&self, topic: &Topic) -> Result<()> {
+        self.alive()?;
         if !self.journal.refusal(topic) {
             return Ok(());
         }

@@ -49,9 +49,7 @@ fn jump(time: Duration) {
 
 /// Lets everything that can go on do so, and handlers finish that do not wait for the clock.
 async fn rest(journal: &Journal, patience: &mut Duration) {
-    for _ in 0..TURNS {
-        yield_now().await;
-    }
+    turns().await;
     let began = std::time::Instant::now();
     let limit = PATIENCE.min(*patience);
     while journal.busy() && began.elapsed() < limit {
@@ -60,6 +58,17 @@ async fn rest(journal: &Journal, patience: &mut Duration) {
         yield_now().await;
     }
     *patience = patience.saturating_sub(began.elapsed());
+}
+
+/// Lets every task that was woken have its turn.
+pub(crate) async fn turns() {
+    for _ in 0..TURNS {
+        yield_now().await;
+    }
+    if Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread {
+        // What another thread does takes its time to be seen.
+        sleep(Duration::from_millis(2)).await;
+    }
 }
 
 /// Refuses a runtime whose clock cannot be moved.

@@ -136,7 +136,11 @@ impl Journal {
             let mut state = self.lock();
             let Some(story) = state.in_hand.get(&failure.delivery.token).map(|in_hand| in_hand.story) else { return };
             let Some(told) = state.told(story) else { return };
-            told.story.failures.push(failure.error.to_string());
+            if let AfterFailure::DeadLetterLater(pause) = failure.next {
+                told.waits_until = Some(Instant::now() + pause);
+            } else {
+                told.story.failures.push(failure.error.to_string());
+            }
             match failure.next {
                 AfterFailure::Retry(pause) => told.waits_until = Some(Instant::now() + pause),
                 AfterFailure::DeadLetter(reason) => told.verdict = Some((reason, true)),

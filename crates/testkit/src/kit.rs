@@ -114,6 +114,8 @@ impl TestKit {
         };
         let started = Started::new(service.start().await?, recorder);
         self.lock().push(started.clone());
+        // Callers hear of its node.
+        clock::turns().await;
         Ok(started)
     }
 

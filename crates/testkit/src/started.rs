@@ -8,6 +8,7 @@ use micro::broker::Broker;
 use micro::{Error, Kind, Result, Running};
 
 use crate::broker::Recorder;
+use crate::clock::turns;
 
 /// A service that runs in a kit. The kit keeps it running: dropping this does nothing.
 #[derive(Clone)]
@@ -44,7 +45,10 @@ impl Started {
     ///
     /// What the service's stop returns; [`Kind::Closed`] if it has been stopped or has crashed.
     pub async fn stop(&self) -> Result<()> {
-        self.take()?.stop().await
+        let stopped = self.take()?.stop().await;
+        // Callers hear that its node is gone.
+        turns().await;
+        stopped
     }
 
     /// Lets it crash: what it has in its hands goes back to its queues at once, its handlers are cancelled where they
@@ -58,9 +62,11 @@ impl Started {
     /// [`Kind::Closed`] if it has been stopped or has crashed.
     pub async fn crash(&self) -> Result<()> {
         let running = self.take()?;
-        self.0.broker.disconnect().await?;
-        // What could not be told to the broker any more is what a crash is about.
+        self.0.broker.0.die();
+        // What it cannot tell the broker any more is what a crash is about.
         let _ = running.abort().await;
+        self.0.broker.disconnect().await?;
+        turns().await;
         Ok(())
     }
 

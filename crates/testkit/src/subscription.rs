@@ -85,6 +85,9 @@ impl Subscription for RecordedSubscription {
 
 impl Settler for RecordedSettler {
     fn settle(&self, answers: Vec<Settlement>) -> Settled {
+        if let Err(error) = self.client.alive() {
+            return Outcomes::failed(answers.len(), &error);
+        }
         let journal = &self.client.journal;
         let results = answers.into_iter().map(|answer| {
             let Some(inner) = journal.inner(answer.token) else {

@@ -77,6 +77,7 @@ impl Transaction for RecordedTransaction {
     }
 
     async fn commit(mut self: Box<Self>) -> Result<()> {
+        self.client.alive()?;
         let inner = self.inner.take().ok_or_else(Self::over)?;
         if self.refused > 0 {
             let text = format!("nothing was done: {} messages were refused; their receipts say why", self.refused);

@@ -51,7 +51,7 @@ impl Member {
             error = %failure.error,
             "the handler failed; trying again in {pause:?}"
         );
-        self.tell(&job, &failure, AfterFailure::Retry(pause));
+        self.tell(&job, &failure.error, AfterFailure::Retry(pause));
         // Where the server forgets the count, or its pause would let the key's later messages pass, it waits here.
         if self.capability.retry && self.capability.attempts && !self.settings.ordered {
             job.settle(Settle::Retry(pause))
@@ -70,7 +70,7 @@ impl Member {
         let kept = self.settings.dead_letter && self.identity.is_some();
         if verdict.tries == 0 {
             let next = if kept { AfterFailure::DeadLetter(reason) } else { AfterFailure::Dropped(reason) };
-            self.tell(&job, &verdict.failure, next);
+            self.tell(&job, &verdict.failure.error, next);
         }
         let Some(identity) = self.identity.as_deref().filter(|_| kept) else {
             self.report(&job, &verdict, "the message is given up; it is not kept, as there are no dead letters here");
@@ -106,18 +106,19 @@ impl Member {
                     topic = %self.topic, %error,
                     "the dead letter could not be published; the message is kept, trying again in {pause:?}"
                 );
+                self.tell(&job, &error, AfterFailure::DeadLetterLater(pause));
                 job.wait(Instant::now() + pause, Some(verdict), self.settings.ordered)
             }
         }
     }
 
     /// Tells those who asked to hear of failures.
-    fn tell(&self, job: &Job, failure: &Failure, next: AfterFailure) {
+    fn tell(&self, job: &Job, error: &Error, next: AfterFailure) {
         if self.observers.is_empty() {
             return;
         }
         let subscriber = self.identity.as_deref();
-        let told = HandlerFailure { delivery: job.delivery.parts(), subscriber, error: &failure.error, next };
+        let told = HandlerFailure { delivery: job.delivery.parts(), subscriber, error, next };
         for observer in &self.observers {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| observer(&told))) {
                 tracing::error!(topic = %self.topic, error = %Failure::panicked(&*panic).error, "on_failure panicked");

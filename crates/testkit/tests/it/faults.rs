@@ -2,7 +2,7 @@
 
 use micro::Kind;
 use micro::broker::Reason;
-use micro_testkit::TestKit;
+use micro_testkit::{Outcome, TestKit};
 
 use crate::shop::{Order, PAUSE, Tape, has, orders, warehouse};
 
@@ -53,6 +53,9 @@ async fn a_dead_letter_that_cannot_be_published_leaves_its_message_unsettled() {
     kit.start(warehouse(kit.builder("warehouse"), Tape::default()).unwrap()).await.unwrap();
     kit.fail_next("orders.created.dead", 1).unwrap();
     kit.publish("orders.created", &Order::new("")).await.unwrap();
+    kit.idle().await.unwrap();
+    assert_eq!(kit.delivery("orders.created").stories()[0].outcome, Outcome::InHand);
+    kit.advance(PAUSE).await.unwrap();
     let story = kit.delivery("orders.created").dead_lettered(Reason::Rejected).await.unwrap();
     assert_eq!(story.failures.len(), 1, "one failure, whatever its letter went through: {story}");
     kit.published::<Order>("orders.created.dead").expect(1).await.unwrap();

@@ -1,7 +1,6 @@
 //! What a service in the kit has around it.
 
 use micro::prelude::*;
-use micro::registry::Registry;
 use micro::{Kind, ServiceBuilder};
 use micro_testkit::TestKit;
 

@@ -1,7 +1,7 @@
 //! Transactions on the kit's broker.
 
 use micro::Kind;
-use micro::broker::{Broker, Message, Queue, SubscribeOptions, Subscription, Topic};
+use micro::broker::{Message, Queue, SubscribeOptions, Subscription, Topic};
 use micro_testkit::{Outcome, TestKit};
 
 use crate::shop::{Order, has};
