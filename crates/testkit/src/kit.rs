@@ -76,7 +76,7 @@ impl TestKit {
     /// Broker, registry, address (a free port on loopback) and the port for metrics (none) are
     /// [sealed](ServiceBuilder::sealed): what production says of them does not count, and neither file, environment nor
     /// the command line is read. Flags are given by [`args`](ServiceBuilder::args). Handlers run on the test's runtime.
-    /// Logs are `warn` and worse, unless `MICRO_LOG_LEVEL` says otherwise.
+    /// Logs are errors only, unless `MICRO_LOG_LEVEL` says otherwise.
     ///
     /// # Panics
     ///
@@ -262,7 +262,7 @@ impl Default for TestKit {
 fn wired(builder: ServiceBuilder, recorder: Recorder, registry: &Arc<Registry>) -> ServiceBuilder {
     let registry: Arc<dyn micro::registry::Registry> = Arc::clone(registry) as _;
     let level = std::env::var("MICRO_LOG_LEVEL").ok().filter(|level| !level.is_empty());
-    let builder = builder.log_level(level.unwrap_or_else(|| "warn".to_owned()));
+    let builder = builder.log_level(level.unwrap_or_else(|| "error".to_owned()));
     let builder = builder.broker(recorder).registry(registry).address("127.0.0.1:0").advertise("").http_address("");
     builder.sealed()
 }

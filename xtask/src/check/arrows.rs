@@ -44,7 +44,7 @@ const HOUSE: &[Layer] = &[
     Layer { in_tests: &[CONFORMANCE, FAULTS], ..layer("plugins/broker-embedded", &[CORE, ENGINE]) },
     Layer { in_tests: &[CONFORMANCE, FAULTS], ..layer("plugins/registry-embedded", &[CORE, ENGINE]) },
     Layer { in_tests: &[CONFORMANCE, FAULTS], ..layer("plugins/*", &[CORE]) },
-    Layer { in_tests: &[FAULTS], in_build: &[BUILD], ..layer("examples/*", &["crates/micro"]) },
+    Layer { in_tests: &[FAULTS, "crates/testkit"], in_build: &[BUILD], ..layer("examples/*", &["crates/micro"]) },
     Layer {
         in_tests: &[FAULTS],
         in_build: &[BUILD],
