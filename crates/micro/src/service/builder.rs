@@ -234,10 +234,16 @@ impl ServiceBuilder {
     /// ```
     pub fn sealed(mut self) -> Self {
         let sealed = self.sealed.get_or_insert_default();
-        sealed.values.append(&mut self.values);
-        sealed.broker = sealed.broker.take().or(self.broker.take());
-        sealed.registry = sealed.registry.take().or(self.registry.take());
-        sealed.selector = sealed.selector.take().or(self.selector.take());
+        // What was sealed before stays.
+        let named: Vec<_> = sealed.values.iter().map(|(name, _)| *name).collect();
+        let free = |name: &str, by_value: bool| !named.contains(&name) && !by_value;
+        let broker = self.broker.take().filter(|_| free("broker", sealed.broker.is_some()));
+        let registry = self.registry.take().filter(|_| free("registry", sealed.registry.is_some()));
+        let selector = self.selector.take().filter(|_| free("selector", sealed.selector.is_some()));
+        sealed.broker = sealed.broker.take().or(broker);
+        sealed.registry = sealed.registry.take().or(registry);
+        sealed.selector = sealed.selector.take().or(selector);
+        sealed.values.extend(self.values.drain(..).filter(|(name, _)| !named.contains(name)));
         self
     }
 

@@ -114,3 +114,16 @@ async fn everything_but_the_clock_works_on_several_threads() {
 fn without_a_runtime_it_says_what_to_write() {
     let _ = TestKit::new();
 }
+
+#[test]
+fn the_environment_is_not_read() {
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "surroundings::the_services_of_a_kit_call_and_hear_each_other"])
+        .env("MICRO_BROKER", "nats")
+        .env("MICRO_SERVER_ADDRESS", "nonsense")
+        .env("MICRO_CONFIG_FILE", "/no/such/file")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
