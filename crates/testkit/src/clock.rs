@@ -15,8 +15,9 @@ use crate::journal::Journal;
 const STEPS: u32 = 1000;
 /// A step is not shorter than this.
 const SHORTEST: Duration = Duration::from_millis(10);
-/// How long a step waits, in real time, for handlers that are at work.
-const PATIENCE: Duration = Duration::from_millis(20);
+/// How long a step waits, in real time, for handlers that are at work. While nothing comes of it, each step waits half as
+/// long as the one before, down to the second time: a handler that waits for the clock would hold up every step.
+const PATIENCE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(1));
 /// How long all steps together wait so.
 const ALL_PATIENCE: Duration = Duration::from_secs(2);
 /// So often everything that can go on has its turn before the next step.
@@ -25,17 +26,41 @@ const TURNS: usize = 8;
 /// Lets time pass.
 pub(crate) async fn advance(journal: &Journal, time: Duration) -> Result<()> {
     check()?;
-    let mut patience = ALL_PATIENCE;
-    rest(journal, &mut patience).await;
+    let mut patience = Patience { step: PATIENCE.0, all: ALL_PATIENCE };
+    patience.rest(journal).await;
     let step = (time / STEPS).max(SHORTEST);
     let mut left = time;
     while !left.is_zero() {
         let next = step.min(left);
         jump(next);
         left -= next;
-        rest(journal, &mut patience).await;
+        patience.rest(journal).await;
     }
     Ok(())
+}
+
+/// How long is still waited, in real time.
+struct Patience {
+    step: Duration,
+    all: Duration,
+}
+
+impl Patience {
+    /// Lets everything that can go on do so, and handlers finish that do not wait for the clock.
+    async fn rest(&mut self, journal: &Journal) {
+        let before = *journal.changes().borrow();
+        turns().await;
+        let began = std::time::Instant::now();
+        let limit = self.step.min(self.all);
+        while journal.busy() && began.elapsed() < limit {
+            // Answers of calls come from other threads.
+            sleep(Duration::from_micros(100)).await;
+            yield_now().await;
+        }
+        self.all = self.all.saturating_sub(began.elapsed());
+        let moved = *journal.changes().borrow() != before;
+        self.step = if moved || !journal.busy() { PATIENCE.0 } else { (self.step / 2).max(PATIENCE.1) };
+    }
 }
 
 /// Moves the clock, which then goes on as ever. Not a moment in between it stands still while tasks run: tokio would move
@@ -45,19 +70,6 @@ fn jump(time: Duration) {
     // The clock moves at the first poll; what follows is only a yield.
     let _ = pin!(tokio::time::advance(time)).now_or_never();
     tokio::time::resume();
-}
-
-/// Lets everything that can go on do so, and handlers finish that do not wait for the clock.
-async fn rest(journal: &Journal, patience: &mut Duration) {
-    turns().await;
-    let began = std::time::Instant::now();
-    let limit = PATIENCE.min(*patience);
-    while journal.busy() && began.elapsed() < limit {
-        // Answers of calls come from other threads.
-        sleep(Duration::from_micros(100)).await;
-        yield_now().await;
-    }
-    *patience = patience.saturating_sub(began.elapsed());
 }
 
 /// Lets every task that was woken have its turn.

@@ -8,7 +8,7 @@ use micro::broker::{Broker, Memory, Topic};
 use micro::codec::Payload;
 use micro::registry::Memory as Registry;
 use micro::rpc::Call;
-use micro::{Client, Error, Kind, Result, Service, ServiceBuilder};
+use micro::{Client, Error, Events, Kind, Result, Service, ServiceBuilder};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::yield_now;
 use tokio::time::sleep;
@@ -36,7 +36,7 @@ pub struct TestKit {
     registry: Arc<Registry>,
     journal: Arc<Journal>,
     /// The test itself, as publisher and caller.
-    own: Service,
+    events: Events,
     client: Client,
     started: Mutex<Vec<Started>>,
     limit: Duration,
@@ -60,8 +60,8 @@ impl TestKit {
         let _ = recorder.connect().now_or_never();
         let own = wired(Service::builder("test"), recorder, &registry).build();
         let own = own.expect("a service with nothing but memory plugins has no wrong setting");
-        let client = own.client();
-        Self { memory, registry, journal, own, client, started: Mutex::default(), limit: LIMIT }
+        let (events, client) = (own.events(), own.client());
+        Self { memory, registry, journal, events, client, started: Mutex::default(), limit: LIMIT }
     }
 
     /// Sets how long assertions wait at most, in real time, instead of five seconds.
@@ -139,19 +139,19 @@ impl TestKit {
 
     /// Publishes an event as another service would; await it.
     pub fn publish<'a, T: Payload>(&self, topic: impl AsRef<str>, value: &'a T) -> KitPublish<'a, T> {
-        KitPublish::new(self.own.event(topic), value)
+        KitPublish::new(self.events.event(topic), value)
     }
 
     /// Returns a broker of this kit's world, for raw messages and subscriptions of the test's own.
     #[must_use]
     pub fn broker(&self) -> Arc<dyn Broker> {
-        self.own.broker()
+        Arc::clone(self.events.broker())
     }
 
     /// Returns the registry.
     #[must_use]
     pub fn registry(&self) -> Arc<dyn micro::registry::Registry> {
-        self.own.registry()
+        Arc::clone(&self.registry) as _
     }
 
     /// Asks what was published on a topic. Dead letters lie on `<topic>.dead`.

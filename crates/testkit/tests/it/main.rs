@@ -1,6 +1,7 @@
 //! What the test kit promises, and what it says when an assertion does not hold.
 
 mod clock;
+mod contract;
 mod crash;
 mod delivery;
 mod faults;
