@@ -84,6 +84,22 @@ async fn what_a_called_handler_publishes_with_a_delay_goes_by_the_same_clock() {
 }
 
 #[tokio::test]
+async fn what_is_published_on_another_runtime_goes_by_the_same_clock() {
+    let kit = Arc::new(TestKit::new());
+    kit.start(warehouse(kit.builder("warehouse"), Tape::default()).unwrap()).await.unwrap();
+    kit.advance(HOUR * 2).await.unwrap();
+    let elsewhere = Arc::clone(&kit);
+    let published =
+        micro::rpc::spawn(
+            async move { elsewhere.publish("orders.created", &Order::new("7")).delay(HOUR).await.map(drop) },
+        );
+    published.await.unwrap().unwrap();
+    kit.published::<Order>("orders.shipped").none().await.unwrap();
+    kit.advance(HOUR).await.unwrap();
+    kit.published::<Order>("orders.shipped").expect(1).await.unwrap();
+}
+
+#[tokio::test]
 async fn after_a_day_calls_go_through_and_have_their_whole_time() {
     let kit = TestKit::new();
     let mut service = kit.builder("clock").build().unwrap();

@@ -69,3 +69,35 @@ async fn a_stop_lets_the_handler_finish() {
     let story = kit.delivery("orders.created").acknowledged().await.unwrap();
     assert_eq!(story.deliveries, 1);
 }
+
+/// Publishes when it is dropped, as a handler might that is cancelled.
+struct LastWords(Arc<dyn micro::broker::Broker>);
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        let topic = micro::broker::Topic::new("orders.lost").expect("it is one");
+        drop(self.0.publish(&topic, vec![micro::broker::Message::new("farewell")]));
+    }
+}
+
+#[tokio::test]
+async fn nothing_that_a_crashed_service_still_does_reaches_the_broker() {
+    let kit = TestKit::new();
+    let (began, mut begun) = tokio::sync::mpsc::channel(1);
+    let mut service = kit.builder("warehouse").build().unwrap();
+    let broker = service.broker();
+    let hang = move |_: Context, _: Order| {
+        let (words, began) = (LastWords(Arc::clone(&broker)), began.clone());
+        async move {
+            let _words = words;
+            began.send(()).await.ok();
+            std::future::pending().await
+        }
+    };
+    service.subscribe(subscriber("orders.created", hang).queue("warehouse"));
+    let started = kit.start(service).await.unwrap();
+    kit.publish("orders.created", &Order::new("7")).await.unwrap();
+    begun.recv().await.unwrap();
+    started.crash().await.unwrap();
+    kit.published::<Order>("orders.lost").none().await.unwrap();
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use micro::Kind;
-use micro::broker::Reason;
+use micro::broker::{Queue, Reason, SubscribeOptions, Topic};
 use micro::prelude::*;
 use micro_testkit::{Outcome, TestKit};
 
@@ -129,4 +129,24 @@ async fn nothing_delivered_is_said_so() {
     let kit = TestKit::new();
     let error = kit.delivery("orders.created").within(SOON).acknowledged().await.unwrap_err();
     has(error, &["but it is not yet; nothing was delivered"]);
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_when_its_lease_is_over_changes_no_story() {
+    let kit = TestKit::new();
+    let topic = Topic::new("orders.created").unwrap();
+    let lease = Duration::from_secs(10);
+    let options = || SubscribeOptions::new().queue(Queue::new("q").unwrap()).lease(lease);
+    let (mut slow, mut quick) = (
+        kit.broker().subscribe(&topic, options()).await.unwrap(),
+        kit.broker().subscribe(&topic, options()).await.unwrap(),
+    );
+    kit.publish("orders.created", &Order::new("7")).await.unwrap();
+    let late = slow.next(1).await.unwrap().unwrap().remove(0);
+    kit.advance(lease * 2).await.unwrap();
+    let again = quick.next(1).await.unwrap().unwrap().remove(0);
+    assert_eq!(late.ack().await.unwrap_err().kind(), Kind::Conflict);
+    assert_eq!(kit.delivery("orders.created").stories()[0].outcome, Outcome::InHand);
+    again.ack().await.unwrap();
+    assert_eq!(kit.delivery("orders.created").acknowledged().await.unwrap().deliveries, 2);
 }
