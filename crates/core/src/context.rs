@@ -142,7 +142,7 @@ impl Context {
     /// Returns how long the caller still waits; zero if it no longer does, `None` if it waits for ever.
     #[must_use]
     pub fn remaining(&self) -> Option<Duration> {
-        self.0.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+        self.0.deadline.map(|deadline| deadline.saturating_duration_since(now()))
     }
 
     /// Returns what is known of the delivery, if this is an event.
@@ -173,6 +173,11 @@ impl Context {
         inner.deadline = Some(deadline);
         fill(inner.event.get_or_insert_default());
     }
+}
+
+/// Returns the runtime's present: a test may have moved it.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 impl ContextBuilder {
@@ -221,7 +226,7 @@ impl ContextBuilder {
     /// Sets the deadline by the time from now, unless an earlier one is set.
     #[inline]
     pub fn timeout(self, timeout: Duration) -> Self {
-        match Instant::now().checked_add(timeout) {
+        match now().checked_add(timeout) {
             Some(deadline) => self.deadline(deadline),
             None => self,
         }

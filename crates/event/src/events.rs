@@ -8,6 +8,7 @@ use micro_core::codec::{Format, Payload};
 use micro_core::context::Propagation;
 
 use crate::subscribe::{Subscribed, Subscriber};
+use crate::watch::{HandlerFailure, Observer};
 use crate::{Event, run};
 
 /// Typed publish and subscribe over one broker. A cheap clone.
@@ -54,6 +55,7 @@ pub(crate) struct Settings {
     pub(crate) timeout: Duration,
     pub(crate) format: Option<Format>,
     pub(crate) topic_header: bool,
+    pub(crate) observers: Vec<Observer>,
 }
 
 /// Makes [`Events`]; see [`Events::builder`].
@@ -76,6 +78,7 @@ impl Events {
             timeout: Duration::from_secs(30),
             format: None,
             topic_header: false,
+            observers: Vec::new(),
         })
     }
 
@@ -133,6 +136,12 @@ impl EventsBuilder {
     /// Sets whether `Micro-Topic` stands on every event, as receivers of the go-micro dialect ask. Default no.
     pub fn topic_header(mut self, on: bool) -> Self {
         self.0.topic_header = on;
+        self
+    }
+
+    /// Adds a function that hears of every failure of a handler, as an alert or a test needs it; it must not block.
+    pub fn on_failure(mut self, observer: impl Fn(&HandlerFailure<'_>) + Send + Sync + 'static) -> Self {
+        self.0.observers.push(Arc::new(observer));
         self
     }
 

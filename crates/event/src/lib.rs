@@ -9,7 +9,7 @@
 //! | publish | [`Events::event`], [`Event::publish`], [`Event::publish_all`] |
 //! | receive | [`subscriber`], [`batch_subscriber`], [`raw_subscriber`], [`struct_subscriber`], [`Events::subscribe`] |
 //! | say that trying again is no use | [`reject`] |
-//! | look after what failed | [`dead_letter`] |
+//! | look after what failed | [`dead_letter`], [`EventsBuilder::on_failure`] |
 //!
 //! # What is promised
 //!
@@ -34,6 +34,7 @@ mod publish;
 mod retry;
 mod run;
 mod subscribe;
+mod watch;
 
 pub use events::{Events, EventsBuilder};
 pub use failure::reject;
@@ -43,3 +44,4 @@ pub use subscribe::{
     BatchOutcome, EventHandler, EventsHandler, Method, Subscribed, Subscriber, SubscriberMethods, batch_subscriber,
     raw_subscriber, struct_subscriber, subscriber,
 };
+pub use watch::{AfterFailure, HandlerFailure};

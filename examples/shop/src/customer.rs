@@ -2,8 +2,8 @@
 
 use micro::prelude::*;
 
-use crate::ORDER_SERVICE;
-use crate::proto::{Order, OrdersClient, PlaceRequest, State, StatusRequest};
+use shop::ORDER_SERVICE;
+use shop::proto::{Order, OrdersClient, PlaceRequest, State, StatusRequest};
 
 /// `shop place ITEM [COUNT]`
 pub(crate) async fn place() -> Result<()> {

@@ -7,8 +7,8 @@ use micro::prelude::*;
 use crate::child::{Child, Stage};
 use crate::customer::describe;
 use crate::patience::patiently;
-use crate::proto::{Order, OrdersClient, PlaceRequest, State, StatusRequest};
-use crate::{ORDER_SERVICE, names, proto};
+use shop::proto::{Order, OrdersClient, PlaceRequest, State, StatusRequest};
+use shop::{ORDER_SERVICE, names, proto};
 
 /// A slow machine may take its time; a stuck one is told.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -1,30 +1,17 @@
-//! A shop of two services. The order service takes orders by call and publishes `OrderCreated`; the warehouse hears of
-//! it, ships, and publishes `OrderShipped`; the order service answers how far an order is.
+//! The shop's program.
 //!
 //! Without arguments it starts both, places orders, kills each in the middle, and shows that no order is lost.
 #![allow(clippy::print_stdout, reason = "what it prints is what it is for")]
 
-mod book;
 mod child;
 mod customer;
 mod demo;
-mod names;
-mod order;
 mod patience;
-mod warehouse;
 
 use std::process::ExitCode;
 
 use micro::{Error, Kind, Result};
-
-/// The messages, the handler trait and the client of proto/shop.proto.
-mod proto {
-    micro::include_proto!("shop");
-}
-
-const ORDER_SERVICE: &str = "shop.order";
-const ORDER_CREATED: &str = "orders.created";
-const ORDER_SHIPPED: &str = "orders.shipped";
+use shop::{order, warehouse};
 
 const USAGE: &str = "usage: shop                     start everything, place orders, kill services, show what happened
        shop order              run the order service

@@ -3,12 +3,12 @@
 use micro::{Flag, Service};
 
 /// The flag `--run`.
-pub(crate) fn flag() -> Flag {
+pub fn flag() -> Flag {
     Flag::new("run", "Added to the names of topics and queues, so that runs on one server do not meet")
 }
 
 /// `orders.created`; with `--run 7f3a` it is `orders.created.7f3a`.
-pub(crate) fn named(service: &Service, name: &str) -> String {
+pub fn named(service: &Service, name: &str) -> String {
     match service.flag("run") {
         Some(run) => format!("{name}.{run}"),
         None => name.to_owned(),
@@ -16,6 +16,6 @@ pub(crate) fn named(service: &Service, name: &str) -> String {
 }
 
 /// A word that no other run has.
-pub(crate) fn fresh_run() -> String {
+pub fn fresh_run() -> String {
     format!("{:010x}", fastrand::u64(..1 << 40))
 }

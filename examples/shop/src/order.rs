@@ -1,5 +1,6 @@
 //! The order service.
 
+use micro::ServiceBuilder;
 use micro::broker::Start;
 use micro::prelude::*;
 
@@ -9,8 +10,21 @@ use crate::proto::{Order, OrderCreated, OrderShipped, Orders, OrdersServer, Plac
 use crate::{ORDER_CREATED, ORDER_SERVICE, ORDER_SHIPPED};
 
 /// Runs it until a signal.
-pub(crate) async fn run() -> Result<()> {
-    let mut service = Service::builder(ORDER_SERVICE).flag(names::flag()).build()?;
+///
+/// # Errors
+///
+/// What the service's start and stop return.
+pub async fn run() -> Result<()> {
+    service(Service::builder(ORDER_SERVICE))?.run().await
+}
+
+/// Makes it, in the surroundings that the builder names.
+///
+/// # Errors
+///
+/// A setting that cannot be.
+pub fn service(builder: ServiceBuilder) -> Result<Service> {
+    let mut service = builder.flag(names::flag()).build()?;
     let (created_topic, shipped_topic) = (named(&service, ORDER_CREATED), named(&service, ORDER_SHIPPED));
     let book = Book::default();
 
@@ -39,7 +53,7 @@ pub(crate) async fn run() -> Result<()> {
         })
         .start(Start::Earliest),
     );
-    service.run().await
+    Ok(service)
 }
 
 struct OrderService {

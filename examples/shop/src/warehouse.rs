@@ -2,21 +2,35 @@
 
 use std::time::Duration;
 
+use micro::ServiceBuilder;
 use micro::prelude::*;
 
 use crate::names::{self, named};
 use crate::proto::{OrderCreated, OrderShipped};
-use crate::{ORDER_CREATED, ORDER_SHIPPED};
+use crate::{ORDER_CREATED, ORDER_SHIPPED, WAREHOUSE};
 
 /// How long it takes to pack a parcel.
-const PACKING: Duration = Duration::from_millis(200);
+pub const PACKING: Duration = Duration::from_millis(200);
 
 /// On Kafka it takes this long until what a killed warehouse had is given to another; it is the least there.
 const LEASE: Duration = Duration::from_secs(6);
 
 /// Runs it until a signal.
-pub(crate) async fn run() -> Result<()> {
-    let mut service = Service::builder("shop.warehouse").flag(names::flag()).build()?;
+///
+/// # Errors
+///
+/// What the service's start and stop return.
+pub async fn run() -> Result<()> {
+    service(Service::builder(WAREHOUSE))?.run().await
+}
+
+/// Makes it, in the surroundings that the builder names.
+///
+/// # Errors
+///
+/// A setting that cannot be.
+pub fn service(builder: ServiceBuilder) -> Result<Service> {
+    let mut service = builder.flag(names::flag()).build()?;
     let shipped = service.event::<OrderShipped>(named(&service, ORDER_SHIPPED));
     service.subscribe(
         subscriber(named(&service, ORDER_CREATED), move |_: Context, order: OrderCreated| pack(shipped.clone(), order))
@@ -25,7 +39,7 @@ pub(crate) async fn run() -> Result<()> {
             .lease(LEASE)
             .concurrency(2),
     );
-    service.run().await
+    Ok(service)
 }
 
 /// Packs one order. The order is settled when this returns, not before: killed in the middle, it comes again.

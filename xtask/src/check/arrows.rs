@@ -39,13 +39,13 @@ const HOUSE: &[Layer] = &[
         in_build: &[BUILD],
         ..layer("crates/micro", &[CORE, "crates/rpc", "crates/event", "crates/macros", "plugins/*"])
     },
-    layer("crates/testkit", &["crates/micro"]),
+    Layer { in_tests: &[CONFORMANCE], ..layer("crates/testkit", &["crates/micro"]) },
     layer("crates/platform", &["crates/micro"]),
     layer("crates/cli", &["crates/platform"]),
     Layer { in_tests: &[CONFORMANCE, FAULTS], ..layer("plugins/broker-embedded", &[CORE, ENGINE]) },
     Layer { in_tests: &[CONFORMANCE, FAULTS], ..layer("plugins/registry-embedded", &[CORE, ENGINE]) },
     Layer { in_tests: &[CONFORMANCE, FAULTS], ..layer("plugins/*", &[CORE]) },
-    Layer { in_tests: &[FAULTS], in_build: &[BUILD], ..layer("examples/*", &["crates/micro"]) },
+    Layer { in_tests: &[FAULTS, "crates/testkit"], in_build: &[BUILD], ..layer("examples/*", &["crates/micro"]) },
     Layer {
         in_tests: &[FAULTS],
         in_build: &[BUILD],

@@ -1,9 +1,10 @@
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use micro_core::broker::{Settled, Settlement, Settler};
 use micro_core::{Kind, Result};
+use tokio::time::Instant;
 
 /// So many answers go to the broker at once, at most.
 const MOST: usize = 256;

@@ -2,11 +2,10 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
 
 use futures_util::FutureExt;
 use micro_core::Context;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 
 use super::job::{Answer, Job};
@@ -95,7 +94,7 @@ impl Member {
             }
             let woken = match until {
                 None => self.rest().await,
-                Some(until) => timeout_at(until.into(), self.rest()).await.unwrap_or(false),
+                Some(until) => timeout_at(until, self.rest()).await.unwrap_or(false),
             };
             if !woken {
                 // Nobody counted this worker as active, unless a wake-up and the time came together.
@@ -128,8 +127,11 @@ impl Member {
             return Done::Each(answers);
         }
         let deadline = Instant::now() + self.settings.time_limit;
-        let context =
-            Context::builder().service(self.service.clone()).endpoint(self.endpoint.clone()).deadline(deadline).build();
+        let context = Context::builder()
+            .service(self.service.clone())
+            .endpoint(self.endpoint.clone())
+            .deadline(deadline.into_std())
+            .build();
         let span = tracing::debug_span!("event.handle_batch", topic = %self.topic, events = jobs.len());
         let call = handler.handle(context.clone(), &jobs).instrument(span);
         let results = match self.invoke(slot, &context, call, deadline).await {
@@ -159,7 +161,7 @@ impl Member {
             Poll::Ready(done) => Ok(done),
             Poll::Pending => {
                 self.suspend(slot);
-                timeout_at(deadline.into(), call).await
+                timeout_at(deadline, call).await
             }
         };
         match done {

@@ -1,14 +1,16 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use micro_core::broker::{Reason, Settle};
 use micro_core::{Error, Kind, Result};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::job::{Answer, Job, Verdict};
 use super::member::Member;
 use crate::dead_letter;
 use crate::failure::Failure;
+use crate::watch::{AfterFailure, HandlerFailure};
 
 /// How long the publish of a dead letter may take.
 const DEAD_LETTER_LIMIT: Duration = Duration::from_secs(10);
@@ -49,6 +51,7 @@ impl Member {
             error = %failure.error,
             "the handler failed; trying again in {pause:?}"
         );
+        self.tell(&job, &failure.error, AfterFailure::Retry(pause));
         // Where the server forgets the count, or its pause would let the key's later messages pass, it waits here.
         if self.capability.retry && self.capability.attempts && !self.settings.ordered {
             job.settle(Settle::Retry(pause))
@@ -64,7 +67,12 @@ impl Member {
             return job.settle(Settle::Release);
         }
         let reason = verdict.reason;
-        let Some(identity) = self.identity.as_deref().filter(|_| self.settings.dead_letter) else {
+        let kept = self.settings.dead_letter && self.identity.is_some();
+        if verdict.tries == 0 {
+            let next = if kept { AfterFailure::DeadLetter(reason) } else { AfterFailure::Dropped(reason) };
+            self.tell(&job, &verdict.failure.error, next);
+        }
+        let Some(identity) = self.identity.as_deref().filter(|_| kept) else {
             self.report(&job, &verdict, "the message is given up; it is not kept, as there are no dead letters here");
             self.measure.dropped.increment(1);
             // Where the server has dead letters of its own, a rejected message would go there against the wish.
@@ -98,7 +106,22 @@ impl Member {
                     topic = %self.topic, %error,
                     "the dead letter could not be published; the message is kept, trying again in {pause:?}"
                 );
+                self.tell(&job, &error, AfterFailure::DeadLetterLater(pause));
                 job.wait(Instant::now() + pause, Some(verdict), self.settings.ordered)
+            }
+        }
+    }
+
+    /// Tells those who asked to hear of failures.
+    fn tell(&self, job: &Job, error: &Error, next: AfterFailure) {
+        if self.observers.is_empty() {
+            return;
+        }
+        let subscriber = self.identity.as_deref();
+        let told = HandlerFailure { delivery: job.delivery.parts(), subscriber, error, next };
+        for observer in &self.observers {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| observer(&told))) {
+                tracing::error!(topic = %self.topic, error = %Failure::panicked(&*panic).error, "on_failure panicked");
             }
         }
     }

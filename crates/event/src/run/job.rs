@@ -1,8 +1,8 @@
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use micro_core::broker::{Delivery, Reason, Settle, Settlement, Settler, Token};
+use tokio::time::Instant;
 
 use super::lanes::Keyed;
 use crate::failure::Failure;

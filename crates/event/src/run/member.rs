@@ -2,13 +2,13 @@ use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
-use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use futures_util::task::AtomicWaker;
 use micro_core::broker::{Broker, Capability, Delivery, Settle, Settlement, Settler, Token, Topic};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::answers::{Answers, Batch, Unconfirmed};
 use super::job::Job;
@@ -16,6 +16,7 @@ use super::measure::Measure;
 use super::state::{Applied, Help, Move, State};
 use super::{batches, worker};
 use crate::subscribe::{Settings, Work};
+use crate::watch::Observer;
 
 /// One live subscription: what it is, and what its workers share.
 pub(crate) struct Member {
@@ -26,6 +27,7 @@ pub(crate) struct Member {
     pub(crate) identity: Option<String>,
     pub(crate) service: Arc<str>,
     pub(crate) endpoint: Arc<str>,
+    pub(crate) observers: Vec<Observer>,
     pub(crate) settings: Settings,
     pub(crate) work: Work,
     pub(crate) measure: Measure,

@@ -74,6 +74,7 @@ async fn start(events: &Events, subscriber: Subscriber) -> Result<Subscribed> {
         measure: Measure::new(topic.as_str(), identity.as_deref().unwrap_or_default()),
         service: Arc::clone(&events.0.service),
         endpoint: Arc::from(topic.as_str()),
+        observers: events.0.observers.clone(),
         topic: topic.clone(),
         broker,
         capability,

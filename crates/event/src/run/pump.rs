@@ -1,13 +1,13 @@
 use std::future::{pending, poll_fn};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use micro_core::broker::{Settler, Start, SubscribeOptions, Subscription};
 use micro_core::{Error, Kind, Result};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval_at, sleep, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout};
 
 use super::member::Member;
 use crate::subscribe::Command;
@@ -62,7 +62,7 @@ impl Pump {
 
     async fn pull(&mut self) -> End {
         let period = (self.options.lease / 3).max(Duration::from_millis(1));
-        let mut tick = interval_at(tokio::time::Instant::now() + period, period);
+        let mut tick = interval_at(Instant::now() + period, period);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             if self.resident.is_none() {
@@ -212,7 +212,7 @@ async fn too_long(resident: &mut Option<BoxFuture<'static, ()>>) {
 
 async fn at(due: Option<Instant>) {
     match due {
-        Some(due) => sleep_until(due.into()).await,
+        Some(due) => sleep_until(due).await,
         None => pending().await,
     }
 }

@@ -1,7 +1,6 @@
-use std::time::Instant;
-
 use micro_core::broker::{Reason, Settle};
 use micro_core::{Context, Error, Kind};
+use tokio::time::Instant;
 
 use super::job::{Answer, Job, Verdict};
 use super::member::Member;
@@ -54,7 +53,7 @@ impl Member {
 /// Makes the context of a handler; headers and id move into it, until they are [given back](give_back).
 pub(crate) fn fill(context: &mut Context, job: &mut Job, deadline: Instant) {
     let parts = job.delivery.parts_mut();
-    context.next_event(deadline, std::mem::take(&mut parts.message.headers), |event| {
+    context.next_event(deadline.into_std(), std::mem::take(&mut parts.message.headers), |event| {
         event.id = std::mem::take(&mut parts.id);
         event.key.clone_from(&parts.message.key);
         if event.queue != parts.origin.queue {

@@ -1,8 +1,9 @@
 use std::collections::{BinaryHeap, HashMap};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use micro_core::broker::{Delivery, Settle, Settlement, Token};
+use tokio::time::Instant;
 
 use super::answers::{Answers, Batch};
 use super::job::{Action, Answer, Job, Waiting};

@@ -3,7 +3,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -11,7 +11,7 @@ use micro_core::Context;
 use micro_core::broker::{Settle, Settlement, Settler, Token};
 use tokio::task::coop::has_budget_remaining;
 use tokio::task::yield_now;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use super::job::{Answer, Job};
 use super::measure::Measure;
@@ -283,7 +283,7 @@ impl Member {
                     Some(done) => Ok(done),
                     None => {
                         self.suspend(slot);
-                        let done = timeout_at(deadline.into(), call.as_mut()).await;
+                        let done = timeout_at(deadline, call.as_mut()).await;
                         self.measure.took(began.elapsed(), 1);
                         done
                     }

@@ -1,10 +1,11 @@
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use micro_core::broker::{Queue, Start, Topic};
 use micro_core::{Error, Kind, Result};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::retry::FOREVER;
 

@@ -11,3 +11,4 @@ mod run;
 mod stop;
 mod subscribe;
 mod support;
+mod watch;

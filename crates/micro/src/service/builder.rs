@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,8 +8,9 @@ use micro_core::context::Propagation;
 use micro_core::registry::Registry;
 use micro_core::selector::Selector;
 use micro_core::{Kind, Result};
-use micro_event::Events;
+use micro_event::{Events, EventsBuilder, HandlerFailure};
 use micro_rpc::Client;
+use tokio::runtime::Handle;
 
 use super::Service;
 use super::hooks::Hooks;
@@ -35,7 +37,6 @@ use crate::settings::{Args, Code, Flag, Settings, Source, Stop};
 /// assert_eq!(service.version(), "1.2.0");
 /// # Ok::<(), micro::Error>(())
 /// ```
-#[derive(Debug)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct ServiceBuilder {
     name: String,
@@ -47,6 +48,20 @@ pub struct ServiceBuilder {
     registry: Option<Arc<dyn Registry>>,
     selector: Option<Arc<dyn Selector>>,
     propagated: Vec<String>,
+    observers: Vec<Observer>,
+    runtime: Option<Handle>,
+    sealed: Option<Sealed>,
+}
+
+type Observer = Box<dyn Fn(&HandlerFailure<'_>) + Send + Sync>;
+
+/// What nobody changes any more.
+#[derive(Debug, Default)]
+struct Sealed {
+    values: Vec<(&'static str, String)>,
+    broker: Option<Arc<dyn Broker>>,
+    registry: Option<Arc<dyn Registry>>,
+    selector: Option<Arc<dyn Selector>>,
 }
 
 impl ServiceBuilder {
@@ -61,6 +76,9 @@ impl ServiceBuilder {
             registry: None,
             selector: None,
             propagated: Vec::new(),
+            observers: Vec::new(),
+            runtime: None,
+            sealed: None,
         }
     }
 
@@ -149,9 +167,27 @@ impl ServiceBuilder {
         self
     }
 
+    /// Adds a function that hears of every failure of a subscriber's handler; it must not block.
+    pub fn on_failure(mut self, observer: impl Fn(&HandlerFailure<'_>) + Send + Sync + 'static) -> Self {
+        self.observers.push(Box::new(observer));
+        self
+    }
+
+    /// Runs the handlers of calls on a runtime of your own, not on the cores; see
+    /// [`ServerOptions::runtime`](micro_rpc::ServerOptions::runtime). Subscribers run on the one that starts the service.
+    pub fn runtime(mut self, runtime: Handle) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
     /// Sets how long handlers may finish when the service stops, 10 s by default.
     pub fn drain(self, limit: Duration) -> Self {
         self.set("drain", nanos(limit))
+    }
+
+    /// Sets what is logged, `info` by default, as `--log_level` takes it: `warn`, or `info,micro_rpc=debug`.
+    pub fn log_level(self, level: impl Into<String>) -> Self {
+        self.set("log_level", level)
     }
 
     /// Serves `/metrics`, `/live` and `/ready` over HTTP at this address; `:9090` is loopback only. Off by default.
@@ -178,6 +214,39 @@ impl ServiceBuilder {
         self
     }
 
+    /// Makes final what has been set so far: neither later code nor a flag changes it. File, environment and the command
+    /// line of the process are not read at all; a list that [`args`](Self::args) is given is.
+    ///
+    /// For a test, which hands the builder to the code of production and must not meet its broker.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use micro::{Result, Service, ServiceBuilder};
+    ///
+    /// fn production(builder: ServiceBuilder) -> Result<Service> {
+    ///     builder.version("1.2.0").broker("kafka://prod:9092").build()
+    /// }
+    ///
+    /// let service = production(Service::builder("orders").broker("memory").registry("memory").sealed())?;
+    /// assert_eq!((service.version(), service.broker().name()), ("1.2.0", "memory"));
+    /// # Ok::<(), micro::Error>(())
+    /// ```
+    pub fn sealed(mut self) -> Self {
+        let sealed = self.sealed.get_or_insert_default();
+        // What was sealed before stays.
+        let named: Vec<_> = sealed.values.iter().map(|(name, _)| *name).collect();
+        let free = |name: &str, by_value: bool| !named.contains(&name) && !by_value;
+        let broker = self.broker.take().filter(|_| free("broker", sealed.broker.is_some()));
+        let registry = self.registry.take().filter(|_| free("registry", sealed.registry.is_some()));
+        let selector = self.selector.take().filter(|_| free("selector", sealed.selector.is_some()));
+        sealed.broker = sealed.broker.take().or(broker);
+        sealed.registry = sealed.registry.take().or(registry);
+        sealed.selector = sealed.selector.take().or(selector);
+        sealed.values.extend(self.values.drain(..).filter(|(name, _)| !named.contains(name)));
+        self
+    }
+
     /// Reads file, environment and flags, and makes the service. Nothing is opened yet.
     ///
     /// # Errors
@@ -185,7 +254,7 @@ impl ServiceBuilder {
     /// [`Kind::Config`] for a setting that cannot be, [`Kind::UnknownPlugin`] for a name that no plugin has. If the
     /// command line is the process's, these are printed to stderr and the process exits with 2.
     pub fn build(self) -> Result<Service> {
-        let (process, name) = (matches!(self.args, Args::Process), self.name.clone());
+        let (process, name) = (matches!(self.args, Args::Process) && self.sealed.is_none(), self.name.clone());
         match self.try_build() {
             Ok(service) => Ok(service),
             Err(Stop::Help(text)) => {
@@ -204,8 +273,14 @@ impl ServiceBuilder {
     }
 
     fn try_build(self) -> Result<Service, Stop> {
-        let code = Code { values: self.values, metadata: self.metadata, flags: self.flags, args: self.args };
-        let settings = Settings::read(&self.name, code, &|name| std::env::var(name).ok())?;
+        let (sealed, last) = match self.sealed {
+            Some(sealed) => (true, sealed),
+            None => (false, Sealed::default()),
+        };
+        let args = if sealed && matches!(self.args, Args::Process) { Args::None } else { self.args };
+        let code = Code { values: self.values, metadata: self.metadata, flags: self.flags, args, sealed: last.values };
+        let environment = |name: &str| if sealed { None } else { std::env::var(name).ok() };
+        let settings = Settings::read(&self.name, code, &environment)?;
         crate::logging::install(settings.level.clone(), settings.format, settings.tracing);
         if settings.http_address.is_some() {
             // Before the first client, server or event: they look up their counters once.
@@ -217,15 +292,15 @@ impl ServiceBuilder {
         let id = format!("{}-{}", settings.name, settings.id);
         let home = settings.home.as_deref();
         // A value in code is code's word: a file, a variable or a flag beats it.
-        let broker = match self.broker.filter(|_| settings.broker_source <= Source::Code) {
+        let broker = match last.broker.or(self.broker.filter(|_| settings.broker_source <= Source::Code)) {
             Some(broker) => broker,
             None => plugins::broker(&settings.broker, home, &id)?,
         };
-        let registry = match self.registry.filter(|_| settings.registry_source <= Source::Code) {
+        let registry = match last.registry.or(self.registry.filter(|_| settings.registry_source <= Source::Code)) {
             Some(registry) => registry,
             None => plugins::registry(&settings.registries, home)?,
         };
-        let selector = match self.selector.filter(|_| settings.selector_source <= Source::Code) {
+        let selector = match last.selector.or(self.selector.filter(|_| settings.selector_source <= Source::Code)) {
             Some(selector) => selector,
             None => plugins::selector(&settings.selector)?,
         };
@@ -240,8 +315,8 @@ impl ServiceBuilder {
             .idle_timeout(settings.pool_ttl)
             .propagation(propagation.clone())
             .build();
-        let events =
-            Events::builder(Arc::clone(&broker)).service(settings.name.clone()).propagation(propagation).build();
+        let events = Events::builder(Arc::clone(&broker)).service(settings.name.clone()).propagation(propagation);
+        let events = self.observers.into_iter().fold(events, EventsBuilder::on_failure).build();
         Ok(Service {
             id,
             settings,
@@ -252,10 +327,22 @@ impl ServiceBuilder {
             endpoints: Vec::new(),
             subscribers: Vec::new(),
             hooks: Hooks::default(),
+            runtime: self.runtime,
         })
     }
 }
 
 fn nanos(duration: Duration) -> String {
     format!("{}ns", duration.as_nanos())
+}
+
+impl fmt::Debug for ServiceBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceBuilder")
+            .field("name", &self.name)
+            .field("broker", &self.broker)
+            .field("registry", &self.registry)
+            .field("sealed", &self.sealed.is_some())
+            .finish_non_exhaustive()
+    }
 }

@@ -18,6 +18,7 @@ use micro_core::codec::Payload;
 use micro_core::registry::Registry;
 use micro_event::{Event, Events, Subscriber};
 use micro_rpc::{Client, Endpoint, Endpoints};
+use tokio::runtime::Handle;
 
 pub use builder::ServiceBuilder;
 pub use running::Running;
@@ -58,6 +59,7 @@ pub struct Service {
     endpoints: Vec<Handled>,
     subscribers: Vec<Subscriber>,
     hooks: Hooks,
+    runtime: Option<Handle>,
 }
 
 /// What one call of [`Service::handle`] was given.

@@ -166,6 +166,23 @@ impl Running {
             None => Ok(()),
         }
     }
+
+    /// Ends at once, as near to a crash as a living process can be: no hooks, handlers are cancelled where they are, and
+    /// what they had not settled comes again.
+    ///
+    /// # Errors
+    ///
+    /// The first failure; the rest is done all the same.
+    pub async fn abort(mut self) -> Result<()> {
+        self.ready.stopping();
+        match self.open.take() {
+            Some(mut open) => {
+                open.drain = Duration::ZERO;
+                open.close().await
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 impl Drop for Running {

@@ -16,7 +16,8 @@ use crate::settings::advertised;
 
 /// Starts, or closes again what it had opened.
 pub(super) async fn start(service: Service) -> Result<Running> {
-    let Service { id, settings, broker, registry, client, events, endpoints, subscribers, mut hooks } = service;
+    let Service { id, settings, broker, registry, client, events, endpoints, subscribers, mut hooks, runtime } =
+        service;
     hooks.before_start.run().await?;
     tracing::info!("Starting [service] {}", settings.name);
     tracing::debug!("Settings of {}: {}", settings.name, settings.shown.join(" "));
@@ -31,7 +32,10 @@ pub(super) async fn start(service: Service) -> Result<Running> {
             open.probe = Some(Probe::serve(address, Arc::clone(&ready)).await?);
         }
         let debug = Debug::new(client.clone());
-        let options = ServerOptions::new(settings.name.as_str()).address(settings.listen.address()?);
+        let mut options = ServerOptions::new(settings.name.as_str()).address(settings.listen.address()?);
+        if let Some(runtime) = runtime {
+            options = options.runtime(runtime);
+        }
         let mut server = Server::new(options);
         for handled in endpoints {
             server.handle(handled);

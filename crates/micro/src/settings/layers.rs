@@ -16,6 +16,8 @@ pub(crate) enum Source {
     File(PathBuf),
     Environment,
     Flag,
+    /// Code that lets nobody change it.
+    Sealed,
 }
 
 impl fmt::Display for Source {
@@ -26,6 +28,7 @@ impl fmt::Display for Source {
             Self::File(path) => write!(f, "{}", path.display()),
             Self::Environment => f.write_str("environment"),
             Self::Flag => f.write_str("flag"),
+            Self::Sealed => f.write_str("sealed"),
         }
     }
 }
@@ -79,7 +82,7 @@ impl Layers {
             Source::Flag => format!("the flag --{name} {value}"),
             Source::Environment => format!("the variable {}={value}", variable(name)),
             Source::File(path) => format!("the setting {name} = {value} in {}", path.display()),
-            Source::Code | Source::Default => format!("the setting {name} = {value}"),
+            Source::Sealed | Source::Code | Source::Default => format!("the setting {name} = {value}"),
         }
     }
 }

@@ -75,6 +75,8 @@ pub(crate) struct Code {
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) flags: Vec<Flag>,
     pub(crate) args: Args,
+    /// What beats everything else.
+    pub(crate) sealed: Vec<(&'static str, String)>,
 }
 
 impl Settings {
@@ -108,6 +110,9 @@ impl Settings {
         let words = flags::read(program, &args, &code.flags, &mut layers)?;
         if let Some(path) = layers.get("config_file").map(PathBuf::from) {
             file::read(&path, &own, &mut layers)?;
+        }
+        for (name, value) in code.sealed {
+            layers.set(name, value, Source::Sealed);
         }
         Ok(Self::check(program, &layers, code.metadata, &code.flags, words)?)
     }

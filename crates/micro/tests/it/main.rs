@@ -9,6 +9,7 @@ mod lifecycle;
 mod probe;
 mod process;
 mod registration;
+mod sealed;
 mod setting;
 mod stop;
 mod support;

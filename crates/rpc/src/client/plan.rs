@@ -1,7 +1,7 @@
 //! A call with everything decided but the node.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, TE, USER_AGENT};
@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Uri, uri::Authority, uri::Sc
 use micro_core::codec::Format;
 use micro_core::selector::{Filter, Selector};
 use micro_core::{Context, Error, Headers, Kind, Result};
+use tokio::time::Instant;
 
 use super::Inner;
 use super::options::CallOptions;

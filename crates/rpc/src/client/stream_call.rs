@@ -8,7 +8,7 @@ use std::task::Poll;
 use bytes::Bytes;
 use h2::{Reason, SendStream};
 use micro_core::{Error, Kind, Result};
-use tokio::time::{sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::answers::Answers;
 use super::attempts::{Attempt, Failed};
@@ -66,11 +66,11 @@ impl Attempt for Open {
 }
 
 /// Carries the sending direction, and ends the call when its time is over or nobody reads the answers any longer.
-async fn carry(mut stream: SendStream<Bytes>, outbox: Arc<Outbox>, deadline: Option<(std::time::Instant, Error)>) {
+async fn carry(mut stream: SendStream<Bytes>, outbox: Arc<Outbox>, deadline: Option<(Instant, Error)>) {
     let (at, error) = deadline.unzip();
     let mut over = pin!(async move {
         match at {
-            Some(at) => sleep_until(at.into()).await,
+            Some(at) => sleep_until(at).await,
             None => pending().await,
         }
     });

@@ -41,7 +41,7 @@ pub(super) async fn within<A: Attempt>(plan: &Plan, attempt: &A) -> Result<A::An
     let mut tries = pin!(attempts::run(plan, &progress, attempt));
     let mut over = pin!(async {
         match plan.deadline() {
-            Some(deadline) => sleep_until(deadline.into()).await,
+            Some(deadline) => sleep_until(deadline).await,
             None => pending().await,
         }
     });

@@ -58,7 +58,7 @@ pub(super) fn begin(peer: &Peer, request: Request<RecvStream>, mut respond: Send
         Ok(content_type) => content_type,
         Err(status) => return refuse(&mut respond, status),
     };
-    let call = match dispatch::admit(&head, &content_type, peer, started) {
+    let call = match dispatch::admit(&head, &content_type, peer, now(options.handle())) {
         Ok(call) => call,
         Err(failure) => {
             in_flight.stats().error();
@@ -73,6 +73,12 @@ pub(super) fn begin(peer: &Peer, request: Request<RecvStream>, mut respond: Send
         Handler::Unary(_) => spawn(options.handle(), span, exchange.unary(body, call)),
         Handler::Stream(_) => spawn(options.handle(), span, exchange.stream(body, call)),
     }
+}
+
+/// Returns the present of the runtime that the handler runs on: its clock may be one that a test moves.
+fn now(runtime: Option<&Handle>) -> Instant {
+    let _there = runtime.map(Handle::enter);
+    tokio::time::Instant::now().into_std()
 }
 
 fn spawn(runtime: Option<&Handle>, span: Option<Span>, call: impl Future<Output = ()> + Send + 'static) {

@@ -1,7 +1,8 @@
 //! Finds peers that are gone without a word: a ping now and then, and a limit for its answer.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use h2::{Ping, PingPong};
 use tokio::sync::Notify;
@@ -85,6 +86,15 @@ impl KeepAlive {
     }
 
     async fn answers(self, pings: &mut PingPong) -> bool {
-        matches!(timeout(self.timeout, pings.ping(Ping::opaque())).await, Ok(Ok(_)))
+        let asked = Instant::now();
+        let mut answer = pin!(pings.ping(Ping::opaque()));
+        loop {
+            match timeout(self.timeout.saturating_sub(asked.elapsed()), answer.as_mut()).await {
+                Ok(answer) => return answer.is_ok(),
+                // A test moved the clock of this runtime on: the peer has its whole time all the same.
+                Err(_) if asked.elapsed() < self.timeout => {}
+                Err(_) => return false,
+            }
+        }
     }
 }
