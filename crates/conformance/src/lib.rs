@@ -47,6 +47,7 @@ mod limits;
 pub mod registry;
 mod report;
 mod runner;
+pub mod soak;
 pub mod transport;
 
 pub use case::Case;

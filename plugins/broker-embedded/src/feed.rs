@@ -26,7 +26,8 @@ struct Read {
 impl Member {
     /// Reads what is due and what is new, as far as there is room. Returns when to come again, if that is known.
     pub(crate) fn feed(self: &Arc<Self>, reader: &Connection) -> rusqlite::Result<Option<Duration>> {
-        let mut reads = self.plan();
+        let now = Clock::now();
+        let mut reads = self.plan(now);
         if !reads.is_empty() {
             let topic = self.topic_id;
             if !reader.is_autocommit() {
@@ -46,17 +47,16 @@ impl Member {
             reads.iter().for_each(|read| self.report_damage(read));
             self.take_in(reads);
         }
-        Ok(self.come_again())
+        Ok(self.come_again(now))
     }
 
-    fn plan(&self) -> Vec<Read> {
+    fn plan(&self, now: u64) -> Vec<Read> {
         let mut state = self.lock();
         if state.phase != Phase::Live || state.has_failed() || self.lease_is_over(&state) {
             return Vec::new();
         }
         let mut room = self.room(&state);
         state.sated = room == 0;
-        let now = Clock::now();
         // One suspect at a time, and first the one that was handed out least: the guilty one always has more.
         let busy = state.out.values().any(|out| out.suspect) || state.shares.values().any(|share| share.has_suspect());
         let suspects = state.shares.values().filter(|share| share.draining.is_none() && !busy);
@@ -65,12 +65,12 @@ impl Member {
         let each = (room / hungry.max(1)).clamp(1, PAGE);
         let mut reads = Vec::new();
         for share in state.shares.values_mut().filter(|share| share.draining.is_none()) {
-            if room == 0 {
+            if room == 0 && !self.ordered {
                 break;
             }
             let plan =
                 share.plan(room.min(each), now, suspect.is_some_and(|(_, partition)| partition == share.partition));
-            room -= plan.again.len() + plan.fresh.map_or(0, |(_, limit)| limit);
+            room = room.saturating_sub(plan.again.len() + plan.fresh.map_or(0, |(_, limit)| limit));
             if !plan.again.is_empty() || plan.fresh.is_some() {
                 let (partition, generation) = (share.partition, share.generation);
                 reads.push(Read { partition, generation, plan, again: Vec::new(), fresh: None });
@@ -132,22 +132,23 @@ impl Member {
         }
     }
 
-    /// Tells when there is something to read again: now, or when a pause ends.
-    fn come_again(&self) -> Option<Duration> {
+    /// Tells when there is something to read again: now, or when a pause ends. `planned` is when it was last looked.
+    fn come_again(&self, planned: u64) -> Option<Duration> {
         let mut state = self.lock();
         if state.phase != Phase::Live || state.has_failed() || self.lease_is_over(&state) {
             return None;
         }
-        if self.room(&state) == 0 {
-            state.sated = true;
+        let full = self.room(&state) == 0;
+        state.sated |= full;
+        if full && !self.ordered {
             return None;
         }
         let shares = || state.shares.values().filter(|share| share.draining.is_none());
-        if shares().any(|share| share.wants_more()) {
+        if !full && shares().any(|share| share.wants_more()) {
             return Some(Duration::ZERO);
         }
-        let now = Clock::now();
-        shares().filter_map(|share| share.next_due(now)).min().map(|due| Duration::from_millis(due.saturating_sub(now)))
+        let due = shares().filter_map(|share| share.next_due(planned)).min();
+        due.map(|due| Duration::from_millis(due.saturating_sub(Clock::now())))
     }
 
     /// Has everything looked at again: a read failed.

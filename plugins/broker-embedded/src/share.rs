@@ -137,11 +137,13 @@ impl Share {
         self.ready.iter().any(|ready| ready.needs > self.written)
     }
 
-    /// Returns how often the first suspect that is due was handed out.
+    /// Returns how often the first suspect that is due was handed out. One that has to wait for another of its key does not
+    /// count: there is one at a time, and it would keep the other one from being read.
     pub(crate) fn first_suspect(&self, now: u64) -> Option<u32> {
         let due = self.due.iter().take_while(|(due, _)| *due <= now);
-        let mut entries = due.filter_map(|(_, offset)| self.cursor.entries.get(offset));
-        entries.find(|entry| entry.is_suspect()).map(|entry| entry.deliveries)
+        let mut entries = due.filter_map(|(_, offset)| Some((*offset, self.cursor.entries.get(offset)?)));
+        let first = entries.find(|(offset, entry)| entry.is_suspect() && self.is_next_of_key(entry.key, *offset));
+        first.map(|(_, entry)| entry.deliveries)
     }
 
     /// Says what to read: what is due first, so that a key's order holds, then what is new. `suspect`: one of those may
@@ -153,18 +155,24 @@ impl Share {
             if *due > now {
                 break;
             }
-            if plan.again.len() >= room {
+            let Some(entry) = self.cursor.entries.get(offset) else { continue };
+            if plan.again.len() >= room && !self.holds_up(*offset, entry) {
                 all = false;
-                break;
+                if self.returned.is_none() {
+                    break;
+                }
+                continue;
             }
-            if self.cursor.entries.get(offset).is_some_and(Entry::is_suspect) && !std::mem::replace(&mut suspect, false)
+            if entry.is_suspect()
+                && !(self.is_next_of_key(entry.key, *offset) && std::mem::replace(&mut suspect, false))
             {
                 continue;
             }
             plan.again.push(*offset);
         }
-        room -= plan.again.len();
+        room = room.saturating_sub(plan.again.len());
         if all && room > 0 && self.fresh && self.cursor.entries.len() + self.cursor.settled.len() < HISTORY {
+            self.next = self.next.max(self.cursor.watermark);
             while let Some(end) = self.cursor.settled.end_of(self.next) {
                 self.next = end;
             }
@@ -217,6 +225,10 @@ impl Share {
                 self.version += 1;
             }
             self.next = offset + 1;
+            // What came back may have been settled while this was read, and the watermark have gone over it.
+            if offset < self.cursor.watermark {
+                continue;
+            }
             if self.cursor.settled.end_of(offset).is_some() || self.cursor.entries.contains_key(&offset) {
                 continue;
             }
@@ -269,7 +281,7 @@ impl Share {
             if ready.needs > self.written {
                 return None;
             }
-            if (!ready.suspect || suspect_free) && self.is_next_of_key(ready) {
+            if (!ready.suspect || suspect_free) && self.is_next_of_key(ready.key, ready.offset) {
                 break;
             }
             at += 1;
@@ -278,9 +290,14 @@ impl Share {
         self.ready.remove(at)
     }
 
-    fn is_next_of_key(&self, ready: &Ready) -> bool {
+    /// Tells whether others of its key wait for it. It is read though there is no room: they may have taken all of it.
+    fn holds_up(&self, offset: u64, entry: &Entry) -> bool {
+        self.returned.is_some() && entry.key != 0 && self.is_next_of_key(entry.key, offset)
+    }
+
+    fn is_next_of_key(&self, key: u64, offset: u64) -> bool {
         let Some(returned) = &self.returned else { return true };
-        returned.get(&ready.key).and_then(BTreeSet::first).is_none_or(|first| *first >= ready.offset)
+        returned.get(&key).and_then(BTreeSet::first).is_none_or(|first| *first >= offset)
     }
 
     /// Notes one that was out as settled.
@@ -380,4 +397,37 @@ impl Share {
 pub(crate) struct Times {
     pub(crate) boot: u64,
     pub(crate) wall: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(offset: u64) -> Row {
+        let record = Record { message: Message::new("a body"), visible: 0, expires: 0 };
+        Row { offset, time: 0, record: Some(record), size: 100 }
+    }
+
+    #[test]
+    fn what_was_settled_while_it_was_read_as_new_is_not_handed_out_again() {
+        let mut cursor = Cursor::at(0);
+        cursor.handed = 2;
+        cursor.take_over(4);
+        let mut share = Share::new(0, 1, 1, cursor, false, true);
+        let now = Times { boot: 1, wall: 1 };
+        let plan = share.plan(10, 1, true);
+        assert_eq!((plan.again.as_slice(), plan.fresh), ([0, 1].as_slice(), Some((0, 8))));
+        share.insert_again(&plan.again, vec![row(0), row(1)], now);
+        let (_, version) = share.snapshot();
+        share.wrote(version);
+        for offset in 0..2 {
+            assert_eq!(share.take(true).map(|ready| ready.offset), Some(offset));
+            share.settle(offset, 0);
+        }
+        share.insert_fresh((0..4).map(row).collect(), true, now);
+        let (_, version) = share.snapshot();
+        share.wrote(version);
+        let rest: Vec<_> = std::iter::from_fn(|| share.take(true)).map(|ready| ready.offset).collect();
+        assert_eq!(rest, [2, 3]);
+    }
 }

@@ -13,6 +13,7 @@ mod program;
 mod queues;
 mod retention;
 mod safety;
+mod soak;
 mod starts;
 mod trouble;
 mod two_processes;

@@ -37,6 +37,21 @@ async fn in_strict_order_later_messages_of_a_key_wait_for_the_one_that_failed() 
 
 // features: E5
 #[tokio::test]
+async fn in_strict_order_what_waits_behind_a_failed_one_does_not_take_the_room_that_it_needs() {
+    let desk = Desk::open_with("?partitions=1").await;
+    let mut queue = desk.subscribe(ordered().in_flight(4)).await;
+    desk.publish_keyed("a", 0..50).await;
+    let first = take(&mut queue, 1).await.remove(0);
+    first.retry(Duration::from_millis(50)).await.unwrap();
+    for number in 0..50 {
+        let next = take(&mut queue, 1).await;
+        assert_eq!(bodies(&next), [format!("a-{number}")]);
+        ack(next).await;
+    }
+}
+
+// features: E5
+#[tokio::test]
 async fn in_loose_order_later_messages_of_a_key_do_not_wait() {
     let desk = Desk::open_with("?partitions=1").await;
     let mut queue = desk.queue("q").await;
