@@ -31,9 +31,10 @@
 //! ```
 //!
 //! A registry does the same with [`registry::Fixture`] and [`registry_cases!`], a codec with [`codec::Fixture`] and
-//! [`codec_cases!`], a transport of calls with [`transport::Fixture`] and [`transport_cases!`].
-//! Another process, an outage and an address where nobody is are the fixture's to give; a case that needs one which is not
-//! given is gated by its name.
+//! [`codec_cases!`], a transport of calls with [`transport::Fixture`] and [`transport_cases!`]. Another process, an outage
+//! and an address where nobody is are the fixture's to give; a case that needs one which is not given is gated by its name.
+//!
+//! A broker that outlives its processes is soaked besides: [`soak`] kills them, and its server, at random moments.
 //!
 //! Each case is a test of its own, so that the test runner lists, filters and shards them. With
 //! `MICRO_CONFORMANCE_REPORT` set to a folder, each writes its rule and its outcome there, in a file

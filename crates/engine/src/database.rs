@@ -117,6 +117,8 @@ impl Database {
     /// new log begins.
     fn heal(&mut self) -> Result<()> {
         self.at("sync the database", fail_point!("engine.heal", &self.path))?;
+        // A sync that fails meanwhile says so afterwards, or its mark would go with the one of this hole.
+        let _turn = self.lock.acquire(TURN)?;
         let failed = |error| failure(&self.path, "sync the database", error);
         let busy: bool =
             self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(failed)?;
@@ -184,6 +186,7 @@ impl Storage for Database {
             self.heal()?;
         } else if let Err(error) = self.sync_log() {
             self.holed = true;
+            let _turn = self.lock.acquire(TURN);
             // A disk that does not even take an empty file keeps this from the others, not from us.
             let _ = fail_point!("engine.hole", &self.path)
                 .and_then(|()| File::options().create(true).append(true).mode(0o600).open(&self.hole));

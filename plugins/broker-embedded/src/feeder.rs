@@ -19,6 +19,9 @@ const TICK: Duration = Duration::from_millis(250);
 /// How often a process that only subscribes has old messages removed; publishers do it as they publish.
 const RETENTION: Duration = Duration::from_secs(60);
 
+/// How long the thread rests after a panic: one that comes again at once must not take a core.
+const AFTER_PANIC: Duration = Duration::from_millis(100);
+
 /// Starts the one thread of this process that reads messages ahead for its subscriptions.
 ///
 /// It is woken by whoever publishes, reads pages in short transactions, and puts them where `next` finds them; between
@@ -33,6 +36,8 @@ pub(crate) fn start(folder: Weak<Folder>, listener: Listener, reader: Connection
                 let Some(folder) = folder.upgrade() else { return };
                 let error = micro_engine::panicked("reader", &*panic);
                 folder.members().iter().for_each(|member| member.fail(error.duplicate()));
+                drop(folder);
+                thread::sleep(AFTER_PANIC);
             }
         })
         .map(drop)

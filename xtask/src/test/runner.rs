@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::{Table, Tally};
+use super::{Table, Tally, privileged};
 use crate::{Result, command, examples::Variable, workspace::Workspace};
 
 const BUILD: Duration = Duration::from_secs(60 * 60);
@@ -76,14 +76,8 @@ impl Runner {
             table.row("tests", start.elapsed());
             return honest(sum(&lines), status.success());
         }
-        if self.report.exists() {
-            fs::remove_file(&self.report).map_err(|e| format!("cannot remove {}: {e}", self.report.display()))?;
-        }
-        let status = command::run(&mut test, TESTS)?;
+        let (suites, success) = self.reported(&mut test)?;
         let took = start.elapsed();
-        let report = fs::read_to_string(&self.report)
-            .map_err(|e| format!("the test runner ({status}) left no report at {}: {e}", self.report.display()))?;
-        let suites = suites(&report);
         let spent = |conformance: bool| -> f64 {
             suites.iter().filter(|s| s.name.contains(CONFORMANCE) == conformance).map(|s| s.seconds).sum()
         };
@@ -92,9 +86,30 @@ impl Runner {
         let share = if conformance + rest > 0.0 { conformance / (conformance + rest) } else { 0.0 };
         table.row("conformance tests", took.mul_f64(share));
         table.row("other tests", took.mul_f64(1.0 - share));
-        let failed = suites.iter().map(|s| s.failed).sum();
-        let passed = suites.iter().map(|s| s.tests).sum::<usize>() - failed;
-        honest(Tally { passed, failed }, status.success())
+        honest(count(&suites), success)
+    }
+
+    /// Runs the tests that need a right which not every machine gives; `None` where it is not given.
+    pub(super) fn privileged(&self) -> Result<Option<Tally>> {
+        if self.nextest.is_none() || !privileged::allowed() {
+            return Ok(None);
+        }
+        let mut test = self.test();
+        test.args(privileged::PACKAGES.iter().flat_map(|package| ["-p", package]));
+        test.args(["--run-ignored", "only", "-E", privileged::FILTER]);
+        let (suites, success) = self.reported(&mut test)?;
+        honest(count(&suites), success).map(Some)
+    }
+
+    /// Runs nextest, and reads its report; says whether it succeeded.
+    fn reported(&self, test: &mut Command) -> Result<(Vec<Suite>, bool)> {
+        if self.report.exists() {
+            fs::remove_file(&self.report).map_err(|e| format!("cannot remove {}: {e}", self.report.display()))?;
+        }
+        let status = command::run(test, TESTS)?;
+        let report = fs::read_to_string(&self.report)
+            .map_err(|e| format!("the test runner ({status}) left no report at {}: {e}", self.report.display()))?;
+        Ok((suites(&report), status.success()))
     }
 
     /// Runs the examples in the documentation.
@@ -113,6 +128,11 @@ fn honest(mut tally: Tally, success: bool) -> Result<Tally> {
         tally.failed = 1;
     }
     Ok(tally)
+}
+
+fn count(suites: &[Suite]) -> Tally {
+    let failed = suites.iter().map(|s| s.failed).sum();
+    Tally { passed: suites.iter().map(|s| s.tests).sum::<usize>() - failed, failed }
 }
 
 /// Sums the lines `test result: ok. 3 passed; 0 failed; …`.

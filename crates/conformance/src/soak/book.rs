@@ -28,6 +28,8 @@ pub(super) enum Entry {
     Retry(Duration, Id),
     /// It is about to be acknowledged.
     Ack(Duration, Id),
+    /// Its acknowledgement was answered with an error.
+    Unsure(Duration, Id),
     /// Its acknowledgement was confirmed.
     Done(Duration, Id),
     /// Something came that nobody published like this.
@@ -60,6 +62,7 @@ impl Book {
                 Entry::GotAgain(time, id) => ('h', Some(time), id),
                 Entry::Retry(time, id) => ('r', Some(time), id),
                 Entry::Ack(time, id) => ('a', Some(time), id),
+                Entry::Unsure(time, id) => ('u', Some(time), id),
                 Entry::Done(time, id) => ('d', Some(time), id),
                 Entry::Strange(what) => {
                     let _ = writeln!(text, "x {}", what.replace('\n', " "));
@@ -101,6 +104,7 @@ fn parse(line: &str) -> Option<Entry> {
         "h" => Some(Entry::GotAgain(time, id)),
         "r" => Some(Entry::Retry(time, id)),
         "a" => Some(Entry::Ack(time, id)),
+        "u" => Some(Entry::Unsure(time, id)),
         "d" => Some(Entry::Done(time, id)),
         _ => None,
     }
@@ -121,6 +125,7 @@ mod tests {
             Entry::GotAgain(time, id),
             Entry::Retry(time, id),
             Entry::Ack(time, id),
+            Entry::Unsure(time, id),
             Entry::Done(time, id),
             Entry::Strange("two\nlines".to_owned()),
         ];
@@ -129,8 +134,8 @@ mod tests {
         (&book.0).write_all(b"d 12345 1 4").unwrap();
         let read = read(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(read[..7], entries[..7]);
-        assert_eq!(read[7..], [Entry::Strange("two lines".to_owned())]);
+        assert_eq!(read[..8], entries[..8]);
+        assert_eq!(read[8..], [Entry::Strange("two lines".to_owned())]);
     }
 
     #[test]

@@ -3,9 +3,11 @@
 //! In a round, publishers and the members of one queue run as processes of their own; they, and the server where there is
 //! one, are killed without a warning and started again. Afterwards, by what each program wrote down:
 //!
-//! - every message with a receipt was handled, and its acknowledgement confirmed;
+//! - every message with a receipt was handled, and its acknowledgement confirmed, but where somebody was killed before he
+//!   could say so;
 //! - what was confirmed as acknowledged did not come again;
-//! - what came again had been in the hands of somebody who was killed, or who asked for it;
+//! - what came again had been in the hands of somebody who was killed, who asked for it, or who heard that his
+//!   acknowledgement does not count;
 //! - nobody had more in hand than [`IN_FLIGHT`];
 //! - the messages of a key came in their order.
 //!

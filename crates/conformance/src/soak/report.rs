@@ -18,7 +18,8 @@ const FOLDER: &str = "MICRO_SOAK_REPORT";
 ///
 /// # Panics
 ///
-/// If something does not hold, with the round's seed; its books are kept, and the text says where.
+/// If something does not hold, with the round's seed; its books are kept, and the text says where. If the report cannot be
+/// written: one that is missing would tell too much good.
 pub fn run(soak: &Soak, fixture: &dyn Fixture) {
     let begin = Instant::now();
     let mut sum = Sum::default();

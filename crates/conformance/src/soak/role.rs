@@ -171,7 +171,8 @@ async fn consume(task: &Task, broker: &Arc<dyn Broker>, book: &Book) {
     let mut chance = fastrand::Rng::with_seed(task.seed);
     let mut subscription = patiently("subscribe", || broker.subscribe(&topic, options.clone())).await;
     while !task.is_over(OVER) {
-        let Ok(next) = tokio::time::timeout(PAUSE, subscription.next(IN_FLIGHT / 2)).await else { continue };
+        // More than may be out: it is the broker that has to keep the limit.
+        let Ok(next) = tokio::time::timeout(PAUSE, subscription.next(2 * IN_FLIGHT)).await else { continue };
         let deliveries = next.expect("the subscription goes on").expect("the subscription is not over");
         handle(deliveries, book, &mut chance).await;
     }
@@ -198,16 +199,16 @@ async fn handle(mut deliveries: Vec<Delivery>, book: &Book, chance: &mut fastran
         intents.push(if again { Entry::Retry(now(), id) } else { Entry::Ack(now(), id) });
         answers.push(async move {
             match again {
-                true => delivery.retry(Duration::from_millis(5)).await.map(|()| None),
-                false => delivery.ack().await.map(|()| Some(id)),
+                true => delivery.retry(Duration::from_millis(5)).await.ok().and(None),
+                false => Some((id, delivery.ack().await.is_ok())),
             }
         });
     }
     book.write(&intents).expect("the book can be written");
-    // An answer that was not confirmed is no error here: its message comes again, and that is checked.
-    let done = join_all(answers).await.into_iter().filter_map(Result::ok).flatten();
+    let answers = join_all(answers).await.into_iter().flatten();
     let time = now();
-    book.write(&done.map(|id| Entry::Done(time, id)).collect::<Vec<_>>()).expect("the book can be written");
+    let entry = |(id, confirmed)| if confirmed { Entry::Done(time, id) } else { Entry::Unsure(time, id) };
+    book.write(&answers.map(entry).collect::<Vec<_>>()).expect("the book can be written");
 }
 
 async fn leave(subscription: Box<dyn Subscription>) {

@@ -49,12 +49,14 @@ struct Story {
     /// The broker said so once, be it that the one who had it before died without a word.
     again: bool,
     retried: Vec<Duration>,
+    /// When somebody heard that his acknowledgement does not count.
+    refused: Vec<Duration>,
     done: Option<Duration>,
 }
 
-/// Messages with a receipt that nobody has handled: their acknowledgement is not confirmed, and whoever was about to give
-/// it lives.
-pub(super) fn unfinished(lives: &[Life]) -> BTreeSet<Id> {
+/// Messages with a receipt that nobody has handled: their acknowledgement is not confirmed, and neither was whoever was about
+/// to give it killed, nor the server before it answered with an error; these may have been told.
+pub(super) fn unfinished(lives: &[Life], server: &[Duration]) -> BTreeSet<Id> {
     let mut open = BTreeSet::new();
     let entries = || lives.iter().flat_map(|life| &life.entries);
     open.extend(entries().filter_map(|entry| if let Entry::Receipt(id) = entry { Some(*id) } else { None }));
@@ -64,6 +66,7 @@ pub(super) fn unfinished(lives: &[Life]) -> BTreeSet<Id> {
                 Entry::Done(_, id) => _ = open.remove(id),
                 // He was killed before he could note whether it was confirmed.
                 Entry::Ack(_, id) if life.killed.is_some() => _ = open.remove(id),
+                Entry::Unsure(time, id) if server.iter().any(|killed| killed < time) => _ = open.remove(id),
                 _ => {}
             }
         }
@@ -99,13 +102,18 @@ pub(super) fn judge(lives: &[Life], server: &[Duration], ordered: bool) -> Resul
                     hand.remove(id);
                 }
                 Entry::Ack(..) => {}
+                // Answered, and by that no longer out: it went to another one, or is settled.
+                Entry::Unsure(time, id) => {
+                    stories.entry(*id).or_default().refused.push(*time);
+                    hand.remove(id);
+                }
                 Entry::Strange(what) => return Err(Failed::new(format!("{}: {what}", life.name))),
             }
         }
     }
     tally.published = tried.len() as u64;
     ensure!(tally.in_hand <= IN_FLIGHT, "{} were in one member's hands, more than {IN_FLIGHT}", tally.in_hand);
-    let lost = unfinished(lives);
+    let lost = unfinished(lives, server);
     ensure!(lost.is_empty(), "{} with a receipt were not handled, the first is {}", lost.len(), told(lost.first()));
     for (id, story) in &mut stories {
         ensure!(tried.contains(id), "{} came and was never published", told(Some(id)));
@@ -116,7 +124,8 @@ pub(super) fn judge(lives: &[Life], server: &[Duration], ordered: bool) -> Resul
     Ok(tally)
 }
 
-/// Nothing comes again once it is done, and before that only after a retry or a kill.
+/// Nothing comes again once it is done, and before that only after a retry, a kill, or an acknowledgement of which its giver
+/// heard that it does not count.
 fn came_for_a_reason(
     id: &Id,
     story: &Story,
@@ -136,13 +145,13 @@ fn came_for_a_reason(
                 time.saturating_sub(done)
             );
         }
-        if story.retried.iter().any(|at| (before..time).contains(at)) {
+        let meanwhile = |times: &[Duration]| times.iter().any(|at| (before..time).contains(at));
+        if meanwhile(&story.retried) {
             tally.retries += 1;
             continue;
         }
-        let server_died = server.iter().any(|at| (before..time).contains(at));
         ensure!(
-            holder.killed.is_some_and(|at| at < time) || server_died,
+            holder.killed.is_some_and(|at| at < time) || meanwhile(server) || meanwhile(&story.refused),
             "{} came to {} {:?} after {} got it, who lives and did not ask for it",
             told(Some(id)),
             by.name,
@@ -225,7 +234,7 @@ mod tests {
     #[test]
     fn what_was_never_handled_is_lost() {
         let lives = [publisher(), life(None, handled((0..20).filter(|number| *number != 7)))];
-        assert_eq!(unfinished(&lives), BTreeSet::from([id(7)]));
+        assert_eq!(unfinished(&lives, &[]), BTreeSet::from([id(7)]));
         fails(&lives, "1 with a receipt were not handled, the first is message 7 of publisher 0");
     }
 
@@ -242,6 +251,17 @@ mod tests {
         let second = || life(None, handled(0..19));
         assert!(judge(&[publisher(), first(Some(202)), second()], &[], true).is_ok());
         fails(&[publisher(), first(None), second()], "1 with a receipt were not handled");
+    }
+
+    #[test]
+    fn an_answer_that_a_killed_server_did_not_confirm_may_have_reached_it() {
+        let lives = || {
+            let unsure = vec![got(200, 19), Entry::Ack(at(201), id(19)), Entry::Unsure(at(210), id(19))];
+            [publisher(), life(None, [handled(0..19), unsure].concat())]
+        };
+        assert!(judge(&lives(), &[at(205)], true).is_ok());
+        assert!(judge(&lives(), &[at(215)], true).is_err());
+        fails(&lives(), "1 with a receipt were not handled");
     }
 
     #[test]
@@ -270,6 +290,16 @@ mod tests {
         let first = life(None, [handled(0..5), vec![got(50, 5)]].concat());
         let second = life(None, [vec![got(70, 5), done(71, 5)], handled(6..20)].concat());
         fails(&[publisher(), first, second], "who lives and did not ask for it");
+    }
+
+    #[test]
+    fn what_was_acknowledged_too_late_comes_again_to_another() {
+        let late = |answer: Option<Entry>| {
+            let first = life(None, [handled(0..5), vec![got(50, 5)], answer.into_iter().collect()].concat());
+            [publisher(), first, life(None, [vec![got(70, 5), done(71, 5)], handled(6..20)].concat())]
+        };
+        assert_eq!(judge(&late(Some(Entry::Unsure(at(60), id(5)))), &[], false).unwrap().duplicates, 1);
+        fails(&late(None), "who lives and did not ask for it");
     }
 
     #[test]
@@ -312,6 +342,14 @@ mod tests {
         fails(&[publisher(), life(None, handled(0..21))], "message 20 of publisher 0 came and was never published");
         let strange = life(None, vec![Entry::Strange("half a message".to_owned())]);
         fails(&[publisher(), strange], "half a message");
+    }
+
+    #[test]
+    fn what_was_answered_is_in_nobody_s_hands_though_the_answer_was_refused() {
+        let count = IN_FLIGHT as u64 + 1;
+        let published = life(None, (0..count).map(|number| Entry::Try(id(number))).collect());
+        let answered = |number| [got(number, number), Entry::Unsure(at(number), id(number))];
+        assert!(judge(&[published, life(None, (0..count).flat_map(answered).collect())], &[], true).is_ok());
     }
 
     #[test]

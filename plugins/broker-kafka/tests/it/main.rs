@@ -12,6 +12,7 @@ mod queues;
 mod raw;
 mod security;
 mod settle;
+mod soak;
 mod starts;
 mod transactions;
 mod world;

@@ -89,3 +89,22 @@ async fn wait_until_gone(registry: &Embedded) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
+
+#[tokio::test]
+async fn who_registers_again_in_a_folder_that_was_made_anew_is_not_dead_to_another_process() {
+    let above = tempfile::tempdir().unwrap();
+    let folder = above.path().join("home");
+    let registry = Embedded::at(&folder);
+    let mine = Service::new("greeter", "latest").node(Node::new("mine", "127.0.0.1:2"));
+    registry.register(&mine, LIMIT).await.unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    let end = Instant::now() + LIMIT;
+    while registry.register(&mine, LIMIT).await.is_err() {
+        assert!(Instant::now() < end, "it never registers again");
+    }
+    let _other = Program::register(&folder, "other");
+    let mut nodes: Vec<String> =
+        registry.get("greeter").await.unwrap().remove(0).nodes.into_iter().map(|node| node.id).collect();
+    nodes.sort();
+    assert_eq!(nodes, ["mine", "other"]);
+}
