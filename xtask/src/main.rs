@@ -26,6 +26,7 @@ cargo xtask test [-- ARGS]       every test, doc test and example; with ARGS onl
 cargo xtask examples [NAME]…     runs the examples and checks what they print
 cargo xtask features [--check]   writes docs/features.md from the tests' tags, or says whether it is up to date
 cargo xtask guarantees           runs the conformance suites of all plugins and writes docs/guarantees.md
+cargo xtask soak [ROUNDS]        kills processes and servers at random, 200 rounds on each broker, and writes docs/soak.md
 cargo xtask bench [NAME]…        measures, each row beside its peer, into docs/bench; exits 1 where a ratio is missed;
                                  --quick tries the rows in one round and writes nothing
 cargo xtask services             runs the servers that tests share, and prints the variables by which tests find them
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         "examples" => examples::run(rest),
         "features" => features::run(rest),
         "guarantees" => test::guarantees(),
+        "soak" => test::soak::run(rest),
         "bench" => bench::run(rest),
         "services" => services::run(),
         "fetch" => fetch(rest),

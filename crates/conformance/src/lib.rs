@@ -36,6 +36,9 @@
 //!
 //! A broker that outlives its processes is soaked besides: [`soak`] kills them, and its server, at random moments.
 //!
+//! `MICRO_TEST_SCALE=10` has the broker cases do ten times more, with more members, and wait ten times longer for what must
+//! come.
+//!
 //! Each case is a test of its own, so that the test runner lists, filters and shards them. With
 //! `MICRO_CONFORMANCE_REPORT` set to a folder, each writes its rule and its outcome there, in a file
 //! `<plugin>.<case>`; docs/guarantees.md is made of these.
@@ -48,6 +51,7 @@ mod limits;
 pub mod registry;
 mod report;
 mod runner;
+mod scale;
 pub mod soak;
 pub mod transport;
 

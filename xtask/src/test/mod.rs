@@ -3,11 +3,13 @@
 mod privileged;
 mod runner;
 mod servers;
+pub(crate) mod soak;
 mod table;
 
 use std::time::Instant;
 
 use crate::{Result, examples, flights, guarantees, kafka, peer, services::Services, tools, workspace::Workspace};
+use runner::Runner;
 use table::Table;
 
 /// Passed and failed, of any kind of test.
@@ -27,7 +29,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
         println!("xtask: {error}");
         println!("xtask: no cargo-nextest: `cargo test` runs the tests, without a limit for each");
     });
-    let mut runner = runner::Runner::new(&workspace, nextest.ok());
+    let mut runner = Runner::new(&workspace, nextest.ok());
     if let Some(path) = peer::ensure(&workspace)? {
         runner.set("MICRO_GO_PEER", path);
     }
@@ -83,20 +85,20 @@ pub(crate) fn guarantees() -> Result<bool> {
     let workspace = Workspace::load()?;
     kafka::ensure()?;
     let mut table = Table::default();
-    let mut runner = runner::Runner::new(&workspace, Some(tools::ensure("cargo-nextest")?));
+    let mut runner = Runner::new(&workspace, Some(tools::ensure("cargo-nextest")?));
     let _services = start_services(&mut runner, &mut table)?;
     let outcomes = guarantees::folder(&workspace)?;
     runner.set(guarantees::REPORT, &outcomes);
     let plugins = workspace.packages.iter().filter(|package| package.folder.starts_with("plugins/"));
     let names = plugins.flat_map(|package| ["-p", package.name.as_str()]);
-    let chosen = ["-p", "micro-conformance", "-p", "micro-rpc"].into_iter().chain(names);
+    let chosen = ["-p", "micro-conformance", "-p", "micro-rpc", "-p", "micro-rs"].into_iter().chain(names);
     let chosen = chosen.chain(["-E", "package(micro-conformance) or test(/^conformance::/)"]).map(str::to_owned);
     let passed = runner.tests(&chosen.collect::<Vec<_>>(), &mut table)?.failed == 0;
     Ok(guarantees::write(&workspace, &outcomes)? && passed)
 }
 
 /// Starts the servers and tells the tests where they are.
-fn start_services(runner: &mut runner::Runner, table: &mut Table) -> Result<Services> {
+fn start_services(runner: &mut Runner, table: &mut Table) -> Result<Services> {
     let start = Instant::now();
     let services = Services::start()?;
     for (name, value) in services.variables() {

@@ -144,8 +144,8 @@ async fn one_name_on_two_topics_is_two_queues(stage: Stage) -> Result<(), Failed
 
 async fn many_members_get_everything_and_nothing_twice(stage: Stage) -> Result<(), Failed> {
     let mut crew = Crew::new(&stage, MANY).await?;
-    crew.join(8).await?;
-    for _ in 0..10 {
+    crew.join(stage.scaled(8).min(50)).await?;
+    for _ in 0..stage.scaled(10) {
         crew.publish(100).await?;
     }
     crew.all_came().await?;
@@ -157,7 +157,7 @@ async fn closing_and_opening_again_loses_nothing(stage: Stage) -> Result<(), Fai
     let options = SubscribeOptions::new().queue(stage.queue("q"));
     let (mut sent, mut seen) = (100, BTreeSet::new());
     stage.publish(&broker, &topic, numbered(0..sent)).await?;
-    for round in 0..5 {
+    for round in 0..stage.scaled(5) {
         let mut subscription = stage.subscribe(&broker, &topic, options.clone()).await?;
         let mut taken = stage.take(&mut subscription, 15).await?;
         // These are in hand when it closes, and were not handled.

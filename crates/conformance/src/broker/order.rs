@@ -28,11 +28,12 @@ async fn one_subscriber_gets_one_key_in_order(stage: Stage) -> Result<(), Failed
     let mut subscription = stage.subscribe(&broker, &topic, SubscribeOptions::new()).await?;
     let batch = |from: usize| numbered(from..from + 50).into_iter().map(|message| message.key("one")).collect();
     // They are queued in the order of the calls, whenever the receipts come.
-    let receipts: Vec<_> = (0..500).step_by(50).map(|from| broker.publish(&topic, batch(from))).collect();
+    let count = stage.scaled(500);
+    let receipts: Vec<_> = (0..count).step_by(50).map(|from| broker.publish(&topic, batch(from))).collect();
     for receipts in receipts {
         stage.present("receipts", receipts.all()).await??;
     }
-    let came = stage.drain(&mut subscription, 500).await?;
+    let came = stage.drain(&mut subscription, count).await?;
     for (wanted, number) in came.into_iter().enumerate() {
         ensure!(number == wanted, "{number} came where {wanted} was due");
     }
@@ -56,7 +57,7 @@ async fn each_key_keeps_its_order_across_members(stage: Stage) -> Result<(), Fai
     ensure!(early.is_none(), "{early:?} has a key that another member has in hand");
     acknowledge(&stage, held).await?;
     crew.work(first);
-    for _ in 0..4 {
+    for _ in 0..stage.scaled(4) {
         crew.publish(80).await?;
     }
     crew.all_came().await?;

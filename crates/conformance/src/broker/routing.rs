@@ -24,13 +24,13 @@ rules! { broker:
 async fn a_published_message_arrives_as_it_was(stage: Stage) -> Result<(), Failed> {
     let (broker, topic) = (stage.client().await?, stage.topic("t"));
     let mut subscription = stage.subscribe(&broker, &topic, SubscribeOptions::new()).await?;
-    let sent: Vec<_> = numbered(0..100)
+    let sent: Vec<_> = numbered(0..stage.scaled(100).min(1000))
         .into_iter()
         .enumerate()
         .map(|(number, message)| message.header("Micro-Id", format!("id-{number}")).header("Tenant", "acme"))
         .collect();
     stage.publish(&broker, &topic, sent.clone()).await?;
-    let mut came = stage.take(&mut subscription, 100).await?;
+    let mut came = stage.take(&mut subscription, sent.len()).await?;
     came.sort_by_key(|delivery| number(delivery).unwrap_or(usize::MAX));
     for (delivery, sent) in came.iter().zip(&sent) {
         ensure!(delivery.body() == &sent.body, "{:?} came for {:?}", delivery.body(), sent.body);
@@ -66,9 +66,10 @@ async fn many_topics_at_once_are_apart(stage: Stage) -> Result<(), Failed> {
         async move {
             let topic = stage.topic(&format!("t{place}"));
             let mut subscription = stage.subscribe(&broker, &topic, SubscribeOptions::new()).await?;
-            let mine = place * 20..place * 20 + 20;
+            let each = stage.scaled(20);
+            let mine = place * each..(place + 1) * each;
             stage.publish(&broker, &topic, numbered(mine.clone())).await?;
-            let mut came = stage.drain(&mut subscription, 20).await?;
+            let mut came = stage.drain(&mut subscription, each).await?;
             came.sort_unstable();
             ensure!(came.iter().copied().eq(mine.clone()), "{came:?} came on the topic of {mine:?}");
             stage.silence(&mut subscription).await

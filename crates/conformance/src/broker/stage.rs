@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::{Fixture, Limits, Server};
 use crate::Failed;
+use crate::scale::scale;
 
 /// Where a case runs: fresh names, clients of the plugin, and waiting with a limit.
 #[derive(Debug, Clone)]
@@ -32,7 +33,14 @@ impl Stage {
     /// Returns how long to wait.
     #[must_use]
     pub fn limits(&self) -> Limits {
-        self.fixture.limits()
+        let limits = self.fixture.limits();
+        limits.present(limits.present * u32::try_from(scale()).unwrap_or(1))
+    }
+
+    /// Returns how many of something there are at the scale of this run (`MICRO_TEST_SCALE`).
+    #[must_use]
+    pub fn scaled(&self, count: usize) -> usize {
+        count * scale()
     }
 
     /// Returns a topic that only this run has.
@@ -176,10 +184,14 @@ impl Stage {
     ///
     /// As [`take`](Self::take), or if a body is no number.
     pub async fn drain(&self, subscription: &mut Box<dyn Subscription>, count: usize) -> Result<Vec<usize>, Failed> {
-        let deliveries = self.take(subscription, count).await?;
-        let numbers = deliveries.iter().map(number).collect::<Result<_, _>>()?;
-        for delivery in deliveries {
-            self.present("the answer's confirmation", delivery.ack()).await??;
+        let mut numbers = Vec::with_capacity(count);
+        while numbers.len() < count {
+            // No more than a subscription has out when it does not say.
+            let most = SubscribeOptions::new().in_flight;
+            for delivery in self.take(subscription, most.min(count - numbers.len())).await? {
+                numbers.push(number(&delivery)?);
+                self.present("the answer's confirmation", delivery.ack()).await??;
+            }
         }
         Ok(numbers)
     }

@@ -1,5 +1,6 @@
 //! What a program that uses the facade may rely on.
 
+mod conformance;
 #[cfg(feature = "broker-embedded")]
 mod crash;
 mod debug;
