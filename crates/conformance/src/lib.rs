@@ -48,6 +48,7 @@ mod limits;
 pub mod registry;
 mod report;
 mod runner;
+mod seed;
 pub mod soak;
 pub mod transport;
 

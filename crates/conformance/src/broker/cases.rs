@@ -1,4 +1,6 @@
-use super::{Need, Stage, away, events, groups, life, options, order, outage, replay, routing, secrets, settlement, transactions};
+use super::{
+    Need, Stage, away, events, groups, life, options, order, outage, replay, routing, secrets, settlement, transactions,
+};
 
 /// One rule of a broker, and what shows it.
 pub type Case = crate::Case<Stage, Need>;

@@ -6,6 +6,7 @@ mod events;
 mod fixture;
 mod gate;
 mod groups;
+mod hurry;
 mod life;
 mod options;
 mod order;

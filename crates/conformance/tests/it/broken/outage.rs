@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use micro_conformance::Outcome;
 use micro_conformance::broker::{Fixture, Guarded, Limits, REFUSED_AT, Server, cases, check};
 use micro_core::broker::{
-    Broker, BrokerOptions, Capability, Delivery, Memory, Message, Outcomes, Promise, Queue, Receipt, Receipts, SubscribeOptions,
-    Subscription, Topic,
+    Broker, BrokerOptions, Capability, Delivery, Memory, Message, Outcomes, Promise, Queue, Receipt, Receipts,
+    SubscribeOptions, Subscription, Topic,
 };
 use micro_core::{Error, Kind, Result};
 use tokio::sync::watch;
@@ -452,7 +452,8 @@ fn a_sound_server_passes_the_cases_of_outages() {
     }
 
     let fixture: Arc<dyn Fixture> = Arc::new(Sound);
-    let doubles: Vec<_> = [doubles(), super::away::doubles(), super::secrets::doubles()].into_iter().flatten().collect();
+    let doubles: Vec<_> =
+        [doubles(), super::away::doubles(), super::secrets::doubles()].into_iter().flatten().collect();
     let only = std::env::var("MICRO_CASE").ok();
     for case in cases().filter(|case| doubles.iter().any(|double| double.case == case.id)) {
         if only.as_ref().is_none_or(|only| case.id == only) {

@@ -66,7 +66,7 @@ pub(super) fn doubles() -> Vec<Double> {
             Tamper { publish_topic: Some(Box::new(plain)), subscribe_topic: Some(Box::new(plain)), ..Tamper::default() }
         }),
         tampered("B08", "makes another topic", || {
-            let other = |topic: Topic| Topic::new(format!("{}.made", &topic.as_str()[..40])).unwrap();
+            let other = |topic: Topic| Topic::new(format!("{}.made", &topic.as_str()[..18])).unwrap();
             Tamper { publish_topic: Some(Box::new(other)), ..Tamper::default() }
         }),
         Double {
