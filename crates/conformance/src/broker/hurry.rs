@@ -18,7 +18,7 @@ use crate::seed::{seed, with_seed};
 
 /// How many interleavings there are, and how many run at once.
 const ROUNDS: usize = 200;
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 16;
 
 /// One thing that an actor does.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +35,7 @@ enum Step {
 impl Step {
     fn random(chance: &mut Rng, queues: bool) -> Self {
         match chance.u8(..16) {
-            0..4 => Self::Subscribe { to_queue: queues && chance.bool() },
+            0..4 => Self::Subscribe { to_queue: queues && chance.u8(..4) == 0 },
             4..8 => Self::Publish(chance.usize(1..=5)),
             8..11 => Self::Next { yields: chance.usize(..50) },
             11 => Self::Stop,

@@ -1,12 +1,14 @@
 //! B82: what is shown of a client, whatever becomes of it.
 
 use std::fmt::{Debug, Write as _};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use micro_core::Error;
 use micro_core::broker::{Broker, Message, SubscribeOptions};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
 
 use super::Stage;
@@ -29,11 +31,12 @@ async fn nothing_shows_a_secret(stage: Stage) -> Result<(), Failed> {
         let runtime = runtime.map_err(|error| Failed::new(format!("no runtime for it: {error}")))?;
         let eye = Eye::default();
         eye.look_for(NOBODYS);
-        let listening = tracing::subscriber::set_default(eye.clone());
+        let _open = eye.open();
+        let _listening = tracing::subscriber::set_default(eye.clone());
         let elsewhere = Eye::of_other_threads();
         elsewhere.look_for(NOBODYS);
+        let _open_elsewhere = elsewhere.open();
         let outcome = runtime.block_on(look(&stage, &eye, elsewhere));
-        drop(listening);
         runtime.shutdown_background();
         outcome
     });
@@ -133,7 +136,21 @@ async fn friend(stage: &Stage, eye: &Eye, client: &Arc<dyn Broker>) -> Result<()
 
 /// Looks for secrets in what is shown, and in the log.
 #[derive(Debug, Clone, Default)]
-struct Eye(Arc<Mutex<Seen>>);
+struct Eye {
+    seen: Arc<Mutex<Seen>>,
+    /// How many look through it. With none it is closed: the tests beside this one must not pay for it.
+    open: Arc<AtomicUsize>,
+}
+
+/// Closes the eye again.
+#[derive(Debug)]
+struct Open(Arc<AtomicUsize>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
 
 #[derive(Debug, Default)]
 struct Seen {
@@ -155,12 +172,20 @@ impl Eye {
         })
     }
 
+    fn open(&self) -> Open {
+        self.open.fetch_add(1, Ordering::AcqRel);
+        Open(Arc::clone(&self.open))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Seen> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn look_for(&self, secret: &str) {
-        self.lock().secrets.push(secret.to_owned());
+        let mut seen = self.lock();
+        if !seen.secrets.iter().any(|known| known == secret) {
+            seen.secrets.push(secret.to_owned());
+        }
     }
 
     fn text(&self, what: &str, text: &str) {
@@ -210,8 +235,13 @@ impl Eye {
 }
 
 impl Subscriber for Eye {
+    /// Asked each time: it opens and closes.
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+        Interest::sometimes()
+    }
+
     fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
+        self.open.load(Ordering::Acquire) > 0
     }
 
     fn new_span(&self, span: &Attributes<'_>) -> Id {
