@@ -42,6 +42,7 @@ pub(crate) type Members = Arc<Mutex<Vec<Weak<Member>>>>;
 /// | `timeout_ms` | 30000 | how long a publish may take, outages included |
 /// | `connect_timeout_ms` | 10000 | how long `connect` waits for a server |
 /// | `max_message_bytes` | 1000000 | the largest record; servers have a limit of their own |
+/// | `buffer_messages`, `buffer_kb` | 65536, 65536 | as many messages, or KiB of bodies, are on their way before `ready` waits; at four times as many a publish is refused |
 /// | `partitioner` | `murmur2_random` | which partition a key lies in; the default is that of the Java client |
 /// | `tls`, `ca`, `cert`, `key`, `key_password` | | TLS, and PEM files for it |
 /// | `verify` | `true` | `false`: the servers' certificates are not checked |

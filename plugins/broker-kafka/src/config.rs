@@ -10,7 +10,11 @@ use rdkafka::config::RDKafkaLogLevel;
 const DEFAULT_SERVER: &str = "127.0.0.1:9092";
 const DEFAULT_PORT: u16 = 9092;
 
-const KNOWN: [&str; 22] = [
+/// So that four times as much, where publishes are refused, stays below what the library is told to take.
+const MAX_BUFFER_MESSAGES: usize = 200_000;
+const MAX_BUFFER_KB: usize = 196_608;
+
+const KNOWN: [&str; 24] = [
     "partitions",
     "replication",
     "create",
@@ -19,6 +23,8 @@ const KNOWN: [&str; 22] = [
     "timeout_ms",
     "connect_timeout_ms",
     "max_message_bytes",
+    "buffer_messages",
+    "buffer_kb",
     "partitioner",
     "tls",
     "ca",
@@ -58,6 +64,8 @@ pub(crate) struct Settings {
     pub(crate) timeout: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) max_message_bytes: usize,
+    /// From how many messages, or bytes of bodies, on their way `ready` waits.
+    pub(crate) buffer: (usize, usize),
     pub(crate) dialect: Dialect,
     pub(crate) transactional_id: Option<String>,
     pub(crate) token: Option<Secret>,
@@ -109,6 +117,10 @@ impl Settings {
             timeout: Duration::from_millis(positive("timeout_ms", 30_000)?),
             connect_timeout: Duration::from_millis(positive("connect_timeout_ms", 10_000)?),
             max_message_bytes: usize::try_from(positive("max_message_bytes", 1_000_000)?).unwrap_or(usize::MAX),
+            buffer: (
+                limited(positive("buffer_messages", 65_536)?, "buffer_messages", MAX_BUFFER_MESSAGES)?,
+                limited(positive("buffer_kb", 65_536)?, "buffer_kb", MAX_BUFFER_KB)? << 10,
+            ),
             dialect: dialect(address)?,
             transactional_id: address.param("transactional_id").map(str::to_owned),
             token: address.param("token").map(Secret::new),
@@ -333,6 +345,13 @@ where
     }
 }
 
+fn limited(value: u64, name: &str, most: usize) -> Result<usize> {
+    match usize::try_from(value) {
+        Ok(value) if value <= most => Ok(value),
+        _ => Err(config(format!("{name}={value} of the address must be at most {most}"))),
+    }
+}
+
 fn config(text: String) -> Error {
     Error::new(Kind::Config, text)
 }
@@ -388,6 +407,8 @@ mod tests {
             ("kafka://h:1?sasl=kerberos", "known are: PLAIN"),
             ("kafka://h:1?sasl=plain", "needs a user and a password"),
             ("kafka://h:1?ca=/x.pem", "add tls=true"),
+            ("kafka://h:1?buffer_kb=0", "buffer_kb=0"),
+            ("kafka://h:1?buffer_kb=1000000", "at most 196608"),
             ("kafka://h:1?dialect=gomicro&envelope=off", "is the envelope"),
         ] {
             let error = read(address).unwrap_err().to_string();

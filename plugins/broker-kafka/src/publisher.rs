@@ -18,9 +18,8 @@ use crate::error::{closed, convert, of_code};
 use crate::sent::{Batch, Sent};
 use crate::topics::{Parked, State, Topics};
 
-/// From how many messages, or bytes, on their way `ready` waits, and from how many on they are refused.
-const READY: (usize, usize) = (65_536, 64 << 20);
-const REFUSE: (usize, usize) = (262_144, 256 << 20);
+/// How many times what `ready` waits at is refused.
+const REFUSE: usize = 4;
 
 /// One message in the number that counts messages and bytes; bytes have 40 bits.
 const ONE: u64 = 1 << 40;
@@ -30,8 +29,10 @@ fn split(load: u64) -> (usize, usize) {
 }
 
 /// How much is on its way to the servers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Flow {
+    /// From how many messages, or bytes, on `ready` waits.
+    ready: (usize, usize),
     /// Messages, and below them bytes: one number, so that a message costs one access.
     load: AtomicU64,
     /// Messages that were refused, here or by the servers.
@@ -40,6 +41,15 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
+    fn new(ready: (usize, usize)) -> Self {
+        Self { ready, load: AtomicU64::new(0), refused: AtomicUsize::new(0), room: Notify::new() }
+    }
+
+    /// Where messages are refused.
+    fn refuses_at(&self) -> (usize, usize) {
+        (self.ready.0 * REFUSE, self.ready.1 * REFUSE)
+    }
+
     fn add(&self, bytes: usize) {
         self.load.fetch_add(ONE | bytes as u64, Ordering::Relaxed);
     }
@@ -48,7 +58,7 @@ impl Flow {
     pub(crate) fn remove(&self, bytes: usize) {
         let before = split(self.load.fetch_sub(ONE | bytes as u64, Ordering::AcqRel));
         let crossed = |before: usize, by: usize, line: usize| before >= line && before - by < line;
-        if before.0 == 1 || crossed(before.0, 1, READY.0) || crossed(before.1, bytes, READY.1) {
+        if before.0 == 1 || crossed(before.0, 1, self.ready.0) || crossed(before.1, bytes, self.ready.1) {
             self.room.notify_waiters();
         }
     }
@@ -117,7 +127,7 @@ impl Publisher {
         topics: Arc<Topics>,
         config: &ClientConfig,
     ) -> Result<Self> {
-        let flow = Arc::<Flow>::default();
+        let flow = Arc::new(Flow::new(settings.buffer));
         let context = Deliveries { watch: Arc::clone(&watch), flow: Arc::clone(&flow), topics: Arc::clone(&topics) };
         let producer =
             config.create_with_context(context).map_err(|error| convert("cannot make a Kafka producer", &error))?;
@@ -220,11 +230,11 @@ impl Publisher {
 
     fn check(&self, message: &Message) -> Result<()> {
         message.check("kafka", &self.capability)?;
-        if self.flow.is_over(REFUSE) {
+        let (messages, bytes) = self.flow.refuses_at();
+        if self.flow.is_over((messages, bytes)) {
             let text = format!(
-                "{} messages or {} MiB are on their way to Kafka; wait for ready() before publishing",
-                REFUSE.0,
-                REFUSE.1 >> 20
+                "{messages} messages or {} KiB are on their way to Kafka; wait for ready() before publishing",
+                bytes >> 10
             );
             return Err(Error::new(Kind::ResourceExhausted, text));
         }
@@ -272,7 +282,7 @@ impl Publisher {
         if self.closed.load(Ordering::Acquire) {
             return Err(closed().operation("broker.ready"));
         }
-        self.flow.until(|flow| !flow.is_over(READY) || self.closed.load(Ordering::Acquire)).await;
+        self.flow.until(|flow| !flow.is_over(flow.ready) || self.closed.load(Ordering::Acquire)).await;
         if self.closed.load(Ordering::Acquire) { Err(closed().operation("broker.ready")) } else { Ok(()) }
     }
 
@@ -281,8 +291,21 @@ impl Publisher {
         self.watch.forget();
         let limit = self.settings.connect_timeout;
         let producer = self.producer()?;
+        // Whoever gives up waiting ends the asking too: a client that asks on dials on.
+        let asking = Arc::new(());
+        let wanted = Arc::downgrade(&asking);
         let asked = tokio::task::spawn_blocking(move || {
-            producer.client().fetch_cluster_id(limit).ok_or(Code::OperationTimedOut)
+            let until = Instant::now() + limit;
+            while wanted.strong_count() > 0 {
+                let left = until.saturating_duration_since(Instant::now());
+                if producer.client().fetch_cluster_id(left.min(ASK_FOR)).is_some() {
+                    return Ok(());
+                }
+                if left <= ASK_FOR {
+                    break;
+                }
+            }
+            Err(Code::OperationTimedOut)
         });
         let permanent = async {
             loop {
@@ -295,11 +318,12 @@ impl Publisher {
         let (mut code, text) = tokio::select! {
             biased;
             answer = asked => match answer {
-                Ok(Ok(_)) => return Ok(()),
+                Ok(Ok(())) => return Ok(()),
                 _ => self.watch.trouble().unwrap_or((Code::OperationTimedOut, String::new())),
             },
             trouble = permanent => trouble,
         };
+        drop(asking);
         if text.contains(HANDSHAKE) {
             code = Code::SSL;
         }
@@ -341,6 +365,9 @@ impl Publisher {
         self.settings.dialect
     }
 }
+
+/// How long `connect` asks before it looks whether anybody still waits for the answer.
+const ASK_FOR: Duration = Duration::from_millis(100);
 
 /// What the library calls a failed TLS handshake, some of which it counts as lost connections.
 const HANDSHAKE: &str = "SSL handshake failed";

@@ -1,11 +1,13 @@
-use super::{Need, Stage, events, groups, life, options, order, outage, replay, routing, settlement, transactions};
+use super::{
+    Need, Stage, away, events, groups, life, options, order, outage, replay, routing, secrets, settlement, transactions,
+};
 
 /// One rule of a broker, and what shows it.
 pub type Case = crate::Case<Stage, Need>;
 
 /// Returns the cases, subject by subject.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    const ALL: [&[Case]; 10] = [
+    const ALL: [&[Case]; 12] = [
         routing::CASES,
         settlement::CASES,
         groups::CASES,
@@ -16,6 +18,8 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         transactions::CASES,
         events::CASES,
         outage::CASES,
+        away::CASES,
+        secrets::CASES,
     ];
     ALL.into_iter().flatten()
 }
@@ -33,6 +37,7 @@ macro_rules! broker_cases {
             what_is_too_large_is_refused_and_the_next_goes_on
             a_topics_name_is_never_changed
             a_missing_topic_is_made
+            a_publisher_opens_no_consumer
             the_time_of_publishing_is_told
             what_was_acknowledged_does_not_come_again
             what_is_to_be_retried_comes_again_with_its_count
@@ -106,6 +111,11 @@ macro_rules! broker_cases {
             after_a_cut_a_subscription_goes_on_by_itself
             a_half_open_connection_loses_nothing
             what_is_published_while_the_server_is_down_arrives_or_says_so
+            order_survives_cuts_and_a_killed_server
+            a_buffer_is_bounded_while_the_server_is_away
+            an_absent_server_is_waited_for_as_long_as_was_said
+            a_wrong_password_is_refused_once_and_for_all
+            nothing_shows_a_secret
         }
     };
 }

@@ -31,6 +31,10 @@ pub enum Need {
     Server,
     /// The same: an address where nobody listens.
     Nobody,
+    /// The same: a client whose consumers can be counted.
+    Counted,
+    /// The same: a server that asks for an account.
+    Guarded,
 }
 
 impl Need {
@@ -56,6 +60,8 @@ impl Need {
             Self::PublishTime => "publish_time",
             Self::MaxBody => "max_body",
             Self::Server | Self::Nobody => "no server",
+            Self::Counted => "no count",
+            Self::Guarded => "no accounts",
         }
     }
 
@@ -65,6 +71,8 @@ impl Need {
         match self {
             // Starting one only to see that it can be started would be dear.
             Self::Server | Self::Nobody => fixture.nobody().is_some(),
+            Self::Counted => fixture.counted().is_some(),
+            Self::Guarded => fixture.guarded().is_some(),
             Self::Persistent => by.persistent,
             Self::Queues => by.queues,
             Self::Backlog => by.backlog,
@@ -135,7 +143,9 @@ impl Need {
             | Self::Attempts
             | Self::MaxBody
             | Self::Server
-            | Self::Nobody => Ok(()),
+            | Self::Nobody
+            | Self::Counted
+            | Self::Guarded => Ok(()),
         }
     }
 }

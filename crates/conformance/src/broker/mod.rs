@@ -1,10 +1,12 @@
 //! The broker suite.
 
+mod away;
 mod cases;
 mod events;
 mod fixture;
 mod gate;
 mod groups;
+mod hurry;
 mod life;
 mod options;
 mod order;
@@ -13,12 +15,13 @@ mod refusing;
 mod replay;
 mod routing;
 mod run;
+mod secrets;
 mod settlement;
 mod stage;
 mod transactions;
 
 pub use cases::{Case, cases};
-pub use fixture::{Fixture, Server};
+pub use fixture::{Counted, Fixture, Guarded, REFUSED_AT, Server};
 pub use gate::Need;
 pub use run::{check, run};
 pub use stage::Stage;

@@ -22,13 +22,13 @@ rules! { broker:
 }
 
 /// Runs what blocks beside the case.
-async fn blocking(server: &Arc<dyn Server>, change: fn(&dyn Server)) -> Result<(), Failed> {
+pub(super) async fn blocking(server: &Arc<dyn Server>, change: fn(&dyn Server)) -> Result<(), Failed> {
     let server = Arc::clone(server);
     let done = tokio::task::spawn_blocking(move || change(&*server)).await;
     done.map_err(|error| Failed::new(format!("the server cannot be changed: {error}")))
 }
 
-async fn connected(stage: &Stage, server: &Arc<dyn Server>) -> Result<Arc<dyn Broker>, Failed> {
+pub(super) async fn connected(stage: &Stage, server: &Arc<dyn Server>) -> Result<Arc<dyn Broker>, Failed> {
     let client = server.client();
     stage.present("connect", client.connect()).await??;
     Ok(client)
@@ -104,7 +104,7 @@ async fn what_is_confirmed_survives_a_killed_server(stage: Stage) -> Result<(), 
 }
 
 /// Acknowledges without waiting: an answer that the outage swallows only brings the message again.
-fn acknowledge_unwaited(delivery: Delivery) {
+pub(super) fn acknowledge_unwaited(delivery: Delivery) {
     let parts = delivery.into_parts();
     drop(parts.origin.settler.settle(vec![Settlement::new(parts.token, Settle::Ack, parts.attempts)]));
 }

@@ -17,7 +17,8 @@ rules! { broker:
     B05 headers_arrive_as_they_were [] "no header, an empty value, unicode, 50 names and a name that stands twice arrive, in order, with their case where declared";
     B06 what_is_too_large_is_refused_and_the_next_goes_on [MaxBody] "a body over the declared limit is refused as TooLarge, and the next publish works";
     B07 a_topics_name_is_never_changed [] "dots, dashes and the longest name arrive as they were; what is no topic is InvalidTopic";
-    B08 a_missing_topic_is_made [] "publishing to a topic, or subscribing one, that nobody made makes it";
+    B08 a_missing_topic_is_made [] "publishing to a topic, or subscribing one, that nobody made makes it; a client that may not make topics says NotFound, and makes none";
+    B11 a_publisher_opens_no_consumer [Counted] "a client that only publishes holds nothing open to receive; one that subscribes does";
     B13 the_time_of_publishing_is_told [PublishTime] "a delivery tells when it was published, within 5 s of the clock here";
 }
 
@@ -169,7 +170,43 @@ async fn a_missing_topic_is_made(stage: Stage) -> Result<(), Failed> {
     let topic = stage.topic("subscribed");
     let mut subscription = stage.subscribe(&broker, &topic, SubscribeOptions::new()).await?;
     stage.publish(&broker, &topic, numbered(0..1)).await?;
-    stage.drain(&mut subscription, 1).await.map(drop)
+    stage.drain(&mut subscription, 1).await?;
+
+    let Some(strict) = stage.strict() else { return Ok(()) };
+    stage.present("connect", strict.connect()).await??;
+    let missing = stage.topic("missing");
+    for _ in 0..2 {
+        // Twice: the first refusal has made nothing either.
+        let published = stage.present("a receipt", strict.publish(&missing, numbered(0..1)).first()).await?;
+        let subscribed = stage.present("subscribe", strict.subscribe(&missing, SubscribeOptions::new())).await?;
+        for (what, error) in [("publishing to", published.err()), ("subscribing", subscribed.err())] {
+            let kind = error.as_ref().map(micro_core::Error::kind);
+            ensure!(kind == Some(Kind::NotFound), "{what} a topic that may not be made: {kind:?}, {error:?}");
+        }
+    }
+    // One that another has made is there for it too.
+    let mut subscription = stage.subscribe(&broker, &missing, SubscribeOptions::new()).await?;
+    stage.publish(&strict, &missing, numbered(1..2)).await?;
+    let came = stage.drain(&mut subscription, 1).await?;
+    ensure!(came == [1], "{came:?} came, and 0 was refused");
+    stage.silence(&mut subscription).await
+}
+
+async fn a_publisher_opens_no_consumer(stage: Stage) -> Result<(), Failed> {
+    let (counted, topic) = (stage.counted()?, stage.topic("t"));
+    let client = counted.client();
+    stage.present("connect", client.connect()).await??;
+    for from in (0..100).step_by(10) {
+        stage.publish(&client, &topic, numbered(from..from + 10)).await?;
+        let open = counted.consumers();
+        ensure!(open == 0, "a client that only published {} messages has {open} consumers", from + 10);
+    }
+    // And so that the count can tell.
+    let subscription = stage.subscribe(&client, &topic, SubscribeOptions::new()).await?;
+    ensure!(counted.consumers() > 0, "a client that subscribed has no consumer: the count counts nothing");
+    stage.present("unsubscribe", subscription.unsubscribe()).await??;
+    stage.present("disconnect", client.disconnect()).await??;
+    Ok(())
 }
 
 async fn the_time_of_publishing_is_told(stage: Stage) -> Result<(), Failed> {

@@ -6,7 +6,7 @@ use micro_core::broker::{
 };
 use tokio::time::timeout;
 
-use super::{Fixture, Limits, Server};
+use super::{Counted, Fixture, Guarded, Limits, Server};
 use crate::Failed;
 use crate::scale::scale;
 
@@ -98,6 +98,27 @@ impl Stage {
     /// If the fixture has none.
     pub fn nobody(&self) -> Result<Arc<dyn Broker>, Failed> {
         self.fixture.nobody().ok_or_else(|| Failed::new("the fixture has no address where nobody listens"))
+    }
+
+    /// Makes a client whose consumers can be counted.
+    ///
+    /// # Errors
+    ///
+    /// If the fixture has none.
+    pub fn counted(&self) -> Result<Arc<dyn Counted>, Failed> {
+        self.fixture.counted().ok_or_else(|| Failed::new("the fixture cannot count consumers"))
+    }
+
+    /// Makes a client that may not make topics, where the fixture has one.
+    #[must_use]
+    pub fn strict(&self) -> Option<Arc<dyn Broker>> {
+        self.fixture.strict()
+    }
+
+    /// Returns a server that asks for an account, where the fixture has one.
+    #[must_use]
+    pub fn guarded(&self) -> Option<Arc<dyn Guarded>> {
+        self.fixture.guarded()
     }
 
     /// Waits for what must come.

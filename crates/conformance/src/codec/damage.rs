@@ -8,6 +8,7 @@ use super::{Sample, Stage};
 use crate::Failed;
 use crate::case::rules;
 use crate::failed::ensure;
+use crate::seed::seed;
 
 rules! { codec:
     K04 a_body_that_is_cut_is_a_decode_error [Fields] "a body whose value is cut at any byte is a Decode error; at the end of a field it may be read as what is before; never a panic";
@@ -69,15 +70,6 @@ async fn any_bytes_are_read_or_refused(stage: Stage) -> Result<(), Failed> {
         }
     }
     Ok(())
-}
-
-/// Another one each run; a failure tells it, and the variable brings it back.
-fn seed() -> Result<u64, Failed> {
-    const SEED: &str = "MICRO_CONFORMANCE_SEED";
-    match std::env::var(SEED) {
-        Ok(text) => text.parse().map_err(|_| Failed::new(format!("{SEED} must be a number, not {text:?}"))),
-        Err(_) => Ok(fastrand::u64(..)),
-    }
 }
 
 fn noise(random: &mut fastrand::Rng) -> Vec<u8> {

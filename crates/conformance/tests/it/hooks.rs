@@ -38,6 +38,14 @@ pub(crate) struct Hooks {
     pub(crate) empty: bool,
     pub(crate) seeks: bool,
     pub(crate) seeks_anywhere: bool,
+    /// A seek to nowhere is refused, and loses what was not read.
+    pub(crate) seeks_and_refuses: bool,
+    /// A seek to nowhere says only that it failed.
+    pub(crate) seeks_vaguely: bool,
+    /// A seek by a number that this broker has not succeeds.
+    pub(crate) seeks_any_kind: bool,
+    /// What was taken when a waiting next is dropped is taken for done.
+    pub(crate) forgets: bool,
     pub(crate) stops: bool,
     pub(crate) ends_once: bool,
     pub(crate) ends_waiting: bool,
@@ -48,6 +56,8 @@ pub(crate) struct Hooks {
     pub(crate) apart: bool,
     pub(crate) ends_all: bool,
     pub(crate) one_runtime: bool,
+    /// What is asked of a closed client fails as if it were a bug.
+    pub(crate) vague_end: bool,
 }
 
 impl Hooks {
@@ -60,6 +70,10 @@ impl Hooks {
             empty: false,
             seeks: true,
             seeks_anywhere: false,
+            seeks_and_refuses: false,
+            seeks_vaguely: false,
+            seeks_any_kind: false,
+            forgets: false,
             stops: true,
             ends_once: false,
             ends_waiting: true,
@@ -70,6 +84,7 @@ impl Hooks {
             apart: false,
             ends_all: false,
             one_runtime: false,
+            vague_end: false,
         }
     }
 }
@@ -155,7 +170,10 @@ impl Broker for Hooked {
 
     async fn subscribe(&self, topic: &Topic, options: SubscribeOptions) -> Result<Box<dyn Subscription>> {
         self.check()?;
-        let inner = self.hooks.memory.subscribe(topic, options).await?;
+        let inner = self.hooks.memory.subscribe(topic, options).await.map_err(|error| match self.hooks.vague_end {
+            true => Error::new(Kind::Internal, "there is nothing to subscribe to"),
+            false => error,
+        })?;
         let (hooks, world) = (Arc::clone(&self.hooks), Arc::clone(&self.world));
         Ok(Box::new(HookedSubscription { inner, hooks, world, paused: false }))
     }
@@ -198,6 +216,14 @@ impl Subscription for HookedSubscription {
             return Ok(Some(Vec::new()));
         }
         let next = self.inner.next(max.max(self.hooks.least)).await?;
+        if self.hooks.forgets {
+            let mut taken = Forgetful(next.unwrap_or_default());
+            for _ in 0..3 {
+                tokio::task::yield_now().await;
+            }
+            let taken = std::mem::take(&mut taken.0);
+            return Ok((!taken.is_empty()).then_some(taken));
+        }
         if next.is_none() && !self.hooks.ends_waiting {
             std::future::pending::<()>().await;
         }
@@ -246,7 +272,28 @@ impl Subscription for HookedSubscription {
         if self.hooks.seeks_anywhere && far {
             return self.inner.seek(Start::Earliest).await;
         }
-        if self.hooks.seeks || far { self.inner.seek(start).await } else { Ok(()) }
+        if self.hooks.seeks_any_kind && matches!(start, Start::At(Position::Sequence(_))) {
+            return Ok(());
+        }
+        if far && self.hooks.seeks_vaguely {
+            return Err(Error::new(Kind::Internal, "it cannot be done"));
+        }
+        if far && self.hooks.seeks_and_refuses {
+            self.inner.seek(Start::Latest).await?;
+        }
+        let there = matches!(start, Start::At(Position::Offset { offset: ..=5, partition: ..=15 }));
+        if self.hooks.seeks || !there { self.inner.seek(start).await } else { Ok(()) }
+    }
+}
+
+/// What it holds when it is dropped is acknowledged.
+struct Forgetful(Vec<Delivery>);
+
+impl Drop for Forgetful {
+    fn drop(&mut self) {
+        for delivery in std::mem::take(&mut self.0) {
+            drop(delivery.settler().settle(vec![Settlement::new(delivery.token(), Settle::Ack, 0)]));
+        }
     }
 }
 

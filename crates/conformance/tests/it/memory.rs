@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use micro_conformance::Outcome;
-use micro_conformance::broker::{Fixture, cases, check};
+use micro_conformance::broker::{Counted, Fixture, cases, check};
 use micro_core::broker::{Broker, Memory};
 
 #[derive(Debug)]
@@ -16,6 +16,24 @@ impl Fixture for InMemory {
 
     fn client(&self) -> Arc<dyn Broker> {
         Arc::new(Memory::shared("conformance"))
+    }
+
+    fn counted(&self) -> Option<Arc<dyn Counted>> {
+        Some(Arc::new(Alone(Arc::new(Memory::new()))))
+    }
+}
+
+/// A world of its own.
+#[derive(Debug)]
+struct Alone(Arc<Memory>);
+
+impl Counted for Alone {
+    fn client(&self) -> Arc<dyn Broker> {
+        Arc::clone(&self.0) as Arc<dyn Broker>
+    }
+
+    fn consumers(&self) -> usize {
+        self.0.subscriptions()
     }
 }
 

@@ -41,6 +41,9 @@ pub(super) fn doubles() -> Vec<Double> {
         tampered("B90", "forgets what is done", || instead(|settle| *settle == Settle::Ack, Settle::Release)),
         hooks("B91", "keeps clients apart", |hooks| hooks.apart = true),
         hooks("B92", "hangs when somebody leaves", |hooks| hooks.leaves = false),
+        tampered("B92", "confirms what it loses", loses_half),
+        hooks("B92", "ends with another word than Closed", |hooks| hooks.vague_end = true),
+        hooks("B96", "forgets what it took when it is dropped", |hooks| hooks.forgets = true),
         hooks("B93", "ends all clients at once", |hooks| hooks.ends_all = true),
         hooks("B95", "works on its own runtime only", |hooks| hooks.one_runtime = true),
         tampered("B96", "loses what it had when it was given up", || {

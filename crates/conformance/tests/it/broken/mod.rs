@@ -1,6 +1,8 @@
 //! The broken doubles: each breaks the rule of one case, and the case must catch it.
 
+mod away;
 mod events;
+mod front;
 mod groups;
 mod life;
 mod options;
@@ -8,6 +10,7 @@ mod order;
 mod outage;
 mod replay;
 mod routing;
+mod secrets;
 mod settlement;
 mod transactions;
 
@@ -16,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use micro_conformance::Outcome;
-use micro_conformance::broker::{Case, Fixture, Limits, Server, cases, check};
+use micro_conformance::broker::{Case, Counted, Fixture, Guarded, Limits, Server, cases, check};
 use micro_core::broker::{Broker, Memory};
 
 use crate::hooks::{Hooked, Hooks, World};
@@ -31,6 +34,10 @@ pub(crate) struct Double {
     wrong: &'static str,
     client: Client,
     served: Option<Served>,
+    /// A client that may not make topics.
+    strict: Option<Client>,
+    /// Servers that ask for an account.
+    guarded: Option<fn() -> Arc<dyn Guarded>>,
 }
 
 /// A client of nobody, and a server of one case.
@@ -52,7 +59,7 @@ fn made(
     wrong: &'static str,
     client: impl Fn(&str) -> Arc<dyn Broker> + Send + Sync + 'static,
 ) -> Double {
-    Double { case, wrong, client: Arc::new(client), served: None }
+    Double { case, wrong, client: Arc::new(client), served: None, strict: None, guarded: None }
 }
 
 /// A memory whose clients and subscriptions live wrongly.
@@ -89,6 +96,8 @@ fn doubles() -> Vec<Double> {
         transactions::doubles(),
         events::doubles(),
         outage::doubles(),
+        away::doubles(),
+        secrets::doubles(),
     ];
     // One of them, to try it: MICRO_CASE=B21.
     let only = std::env::var("MICRO_CASE").ok();
@@ -99,8 +108,10 @@ struct Broken {
     world: String,
     client: Client,
     served: Option<Served>,
+    strict: Option<Client>,
+    guarded: Option<fn() -> Arc<dyn Guarded>>,
     /// Keeps the world alive between two clients.
-    _memory: Memory,
+    memory: Memory,
 }
 
 impl std::fmt::Debug for Broken {
@@ -126,9 +137,38 @@ impl Fixture for Broken {
         self.served.as_ref().map(|served| (served.server)())
     }
 
+    fn counted(&self) -> Option<Arc<dyn Counted>> {
+        Some(Arc::new(Count { client: self.client(), memory: self.memory.clone() }))
+    }
+
+    fn strict(&self) -> Option<Arc<dyn Broker>> {
+        self.strict.as_ref().map(|strict| strict(&self.world))
+    }
+
+    fn guarded(&self) -> Option<Arc<dyn Guarded>> {
+        self.guarded.map(|guarded| guarded())
+    }
+
     /// What is broken mostly shows by something that does not come.
     fn limits(&self) -> Limits {
         Limits::default().present(Duration::from_millis(1500)).absent(Duration::from_millis(150))
+    }
+}
+
+/// Counts the subscriptions of a double's world.
+#[derive(Debug)]
+struct Count {
+    client: Arc<dyn Broker>,
+    memory: Memory,
+}
+
+impl Counted for Count {
+    fn client(&self) -> Arc<dyn Broker> {
+        Arc::clone(&self.client)
+    }
+
+    fn consumers(&self) -> usize {
+        self.memory.subscriptions()
     }
 }
 
@@ -149,7 +189,8 @@ fn every_case_catches_its_doubles() {
                     let world = format!("broken-{}", uuid::Uuid::new_v4());
                     let memory = Memory::shared(&world);
                     let (client, served) = (Arc::clone(&double.client), double.served.clone());
-                    let broken = Broken { world, client, served, _memory: memory };
+                    let (strict, guarded) = (double.strict.clone(), double.guarded);
+                    let broken = Broken { world, client, served, strict, guarded, memory };
                     let outcome = check(case(double.case), &(Arc::new(broken) as Arc<dyn Fixture>));
                     if !matches!(outcome, Outcome::Failed(_)) {
                         let text = format!("{}: one that {} is not caught: {outcome}", double.case, double.wrong);

@@ -26,6 +26,21 @@ pub(super) fn doubles() -> Vec<Double> {
             hooks.seeks_anywhere = true;
             hooks
         }),
+        hooked("B127", "refuses an unknown position, and loses what was not read", |memory| {
+            let mut hooks = Hooks::of(memory);
+            hooks.seeks_and_refuses = true;
+            hooks
+        }),
+        hooked("B127", "does not say what was wrong", |memory| {
+            let mut hooks = Hooks::of(memory);
+            hooks.seeks_vaguely = true;
+            hooks
+        }),
+        hooked("B127", "takes a sequence where it has offsets", |memory| {
+            let mut hooks = Hooks::of(memory);
+            hooks.seeks_any_kind = true;
+            hooks
+        }),
         tampered("B128", "keeps no history", || begins(|_| Start::Latest)),
     ]
 }

@@ -1,9 +1,11 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::UNIX_EPOCH;
 
-use micro_core::broker::{Message, Topic};
+use micro_core::broker::{Memory, Message, Topic};
 
-use super::{Double, Tamper, tampered};
+use super::front::Front;
+use super::{Double, Tamper, made, tampered};
 use crate::tamper::{on_deliveries, on_messages};
 
 pub(super) fn doubles() -> Vec<Double> {
@@ -64,8 +66,15 @@ pub(super) fn doubles() -> Vec<Double> {
             Tamper { publish_topic: Some(Box::new(plain)), subscribe_topic: Some(Box::new(plain)), ..Tamper::default() }
         }),
         tampered("B08", "makes another topic", || {
-            let other = |topic: Topic| Topic::new(format!("{}.made", &topic.as_str()[..40])).unwrap();
+            let other = |topic: Topic| Topic::new(format!("{}.made", &topic.as_str()[..18])).unwrap();
             Tamper { publish_topic: Some(Box::new(other)), ..Tamper::default() }
+        }),
+        Double {
+            strict: Some(Arc::new(|world| Arc::new(Memory::shared(world)))),
+            ..made("B08", "makes what it may not", |world| Arc::new(Memory::shared(world)))
+        },
+        made("B11", "subscribes to publish", |world| {
+            Arc::new(Front { listens: true, ..Front::of(Memory::shared(world)) })
         }),
         tampered("B13", "has no clock", || on_deliveries(|delivery| delivery.parts_mut().published = Some(UNIX_EPOCH))),
     ]

@@ -111,6 +111,11 @@ impl Group {
         self.members.insert(id, member);
     }
 
+    /// Returns how many subscriptions are open.
+    pub(super) fn open(&self) -> usize {
+        self.members.values().filter(|member| !member.leaving).count()
+    }
+
     pub(super) fn has(&self, id: u64) -> bool {
         self.members.contains_key(&id)
     }

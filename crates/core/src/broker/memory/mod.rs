@@ -114,6 +114,12 @@ impl Memory {
         self
     }
 
+    /// Returns how many subscriptions are open in its world, over all topics and clients, for a test that counts them.
+    #[must_use]
+    pub fn subscriptions(&self) -> usize {
+        self.0.world.topics().iter().map(|topic| topic.lock().open()).sum()
+    }
+
     /// Returns everything that memory can do.
     #[must_use]
     pub fn full_capability() -> Capability {

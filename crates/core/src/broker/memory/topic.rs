@@ -269,6 +269,11 @@ impl State {
         Some((taken, [group.next_due(), delayed].into_iter().flatten().min()))
     }
 
+    /// Returns how many subscriptions are open.
+    pub(super) fn open(&self) -> usize {
+        self.groups.values().map(Group::open).sum()
+    }
+
     pub(super) fn has(&self, group: u64, id: u64) -> bool {
         self.groups.get(&group).is_some_and(|group| group.has(id))
     }
