@@ -1,13 +1,16 @@
-use super::{Need, Stage, events, groups, life, options, order, outage, replay, routing, settlement, transactions};
+use super::{
+    Need, Stage, events, groups, holding, life, options, order, outage, replay, routing, settlement, transactions,
+};
 
 /// One rule of a broker, and what shows it.
 pub type Case = crate::Case<Stage, Need>;
 
 /// Returns the cases, subject by subject.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    const ALL: [&[Case]; 10] = [
+    const ALL: [&[Case]; 11] = [
         routing::CASES,
         settlement::CASES,
+        holding::CASES,
         groups::CASES,
         order::CASES,
         options::CASES,
@@ -47,6 +50,8 @@ macro_rules! broker_cases {
             failures_are_counted_across_a_reconnect
             a_confirmed_acknowledgement_outlives_its_client
             no_more_is_out_than_may_be
+            what_is_not_answered_within_its_lease_comes_again
+            while_one_of_a_key_is_handled_the_next_waits
             subscribers_without_a_queue_all_get_everything
             each_queue_gets_everything
             members_of_a_queue_share_it

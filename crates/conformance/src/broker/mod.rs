@@ -5,6 +5,7 @@ mod events;
 mod fixture;
 mod gate;
 mod groups;
+mod holding;
 mod life;
 mod options;
 mod order;

@@ -2,6 +2,7 @@
 
 mod events;
 mod groups;
+mod holding;
 mod life;
 mod options;
 mod order;
@@ -81,6 +82,7 @@ fn doubles() -> Vec<Double> {
     let all = [
         routing::doubles(),
         settlement::doubles(),
+        holding::doubles(),
         groups::doubles(),
         order::doubles(),
         options::doubles(),
