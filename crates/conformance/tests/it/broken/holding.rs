@@ -1,10 +1,10 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use micro_core::broker::{Delivery, Message, Settle, SubscribeOptions};
+use micro_core::broker::{Delivery, Message, SubscribeOptions};
 
 use super::{Double, Tamper, tampered};
-use crate::tamper::{on_answers, on_messages, only_answers};
+use crate::tamper::{on_messages, only_answers};
 
 fn lease(lease: Duration) -> Tamper {
     let change = move |options: SubscribeOptions| options.lease(lease);
@@ -19,8 +19,13 @@ pub(super) fn doubles() -> Vec<Double> {
         tampered("B27", "confirms answers that it does not send", || only_answers(|_| false)),
         tampered("B34", "loses keys", || on_messages(|message| message.key = None)),
         tampered("B34", "gives a key to several members", keys_of_members),
-        tampered("B34", "gives the next of a key no more", || {
-            on_answers(|answer| answer.settle = Settle::Retry(Duration::from_secs(3600)))
+        tampered("B34", "gives the next of a key too late", || {
+            on_messages(|message| {
+                let number = std::str::from_utf8(&message.body).ok().and_then(|text| text.parse().ok());
+                if number.is_some_and(|number: usize| (16..32).contains(&number)) {
+                    *message = message.clone().delay(Duration::from_secs(7));
+                }
+            })
         }),
     ]
 }
