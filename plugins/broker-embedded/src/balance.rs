@@ -26,7 +26,8 @@ impl Member {
             all.into_iter().for_each(|partition| state.lose(partition));
         }
         self.own(&mut state, balanced.owned);
-        give_away(&mut state, balanced.quota);
+        let quota = if state.resting { 0 } else { balanced.quota };
+        give_away(&mut state, quota);
         drop(state);
         self.folder.signal();
     }
@@ -53,7 +54,12 @@ impl Member {
             })
         });
         let partitions: Vec<u32> = done.collect();
+        // With nothing left it is no member any more, so that the others share all.
+        let id = if state.resting && state.shares.is_empty() { std::mem::take(&mut state.id) } else { 0 };
         drop(state);
+        if id != 0 {
+            self.folder.push(Job::Rest { member: Arc::clone(self), id });
+        }
         if !partitions.is_empty() {
             self.folder.push(Job::Hand { member: Arc::clone(self), partitions });
         }
@@ -61,7 +67,7 @@ impl Member {
 }
 
 /// Stops handing out of the last partitions beyond the fair part, so that they can go to others.
-fn give_away(state: &mut State, quota: usize) {
+pub(crate) fn give_away(state: &mut State, quota: usize) {
     let kept = state.shares.values().filter(|share| share.draining.is_none()).count();
     let too_many = kept.saturating_sub(quota);
     let now = Clock::now();

@@ -144,6 +144,7 @@ impl Broker for Embedded {
         capability.pause = true;
         capability.retry = true;
         capability.attempts = true;
+        capability.lease = true;
         capability.deliveries = true;
         capability.delay = true;
         capability.ttl = true;

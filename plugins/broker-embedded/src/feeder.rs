@@ -76,6 +76,7 @@ fn run(folder: &Weak<Folder>, listener: &mut Listener, reader: &Connection) {
         for member in &members {
             member.hear(&wakes, changed);
             if tick {
+                member.take_back();
                 member.watch(&folder, reader);
             }
             member.hand_over();
@@ -113,7 +114,10 @@ fn heartbeat(folder: &Folder, members: &[Arc<Member>]) {
     let due = members.iter().filter(|member| {
         let mut state = member.lock();
         let lease = lease_millis(member.lease);
-        let due = member.queue.is_some() && state.phase != Phase::Left && now + lease - lease / 3 >= state.until;
+        let due = member.queue.is_some()
+            && state.id != 0
+            && state.phase != Phase::Left
+            && now + lease - lease / 3 >= state.until;
         due && !std::mem::replace(&mut state.beating, true)
     });
     let members: Vec<_> = due.cloned().collect();

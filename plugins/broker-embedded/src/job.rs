@@ -34,6 +34,8 @@ pub(crate) enum Job {
     Balance { member: Arc<Member>, outcome: Option<Balanced> },
     /// Gives partitions away that are drained, or were to be for too long.
     Hand { member: Arc<Member>, partitions: Vec<u32> },
+    /// Takes a member that is silent out of its queue, until it asks for something again.
+    Rest { member: Arc<Member>, id: i64 },
     /// Lengthens the leases of this process's members.
     Heartbeat { members: Vec<Arc<Member>>, until: Vec<(u64, bool)> },
     /// Writes the last state and takes the member out of its queue.
@@ -98,7 +100,12 @@ impl Job {
     pub(crate) fn is_apart(&self) -> bool {
         matches!(
             self,
-            Self::Find { .. } | Self::Join { .. } | Self::Balance { .. } | Self::Hand { .. } | Self::Leave { .. }
+            Self::Find { .. }
+                | Self::Join { .. }
+                | Self::Balance { .. }
+                | Self::Hand { .. }
+                | Self::Rest { .. }
+                | Self::Leave { .. }
         )
     }
 

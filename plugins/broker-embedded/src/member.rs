@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -9,10 +10,12 @@ use micro_core::broker::{Delivery, DeliveryParts, Origin, Position, Queue, Settl
 use micro_engine::Clock;
 use tokio::sync::Notify;
 
+use crate::balance::give_away;
 use crate::cursor::{Cursor, Entry};
 use crate::folder::Folder;
 use crate::job::Job;
 use crate::share::{Ready, Share};
+use crate::tables::queue::lease_millis;
 
 /// As many messages as are read ahead at most, whatever the limit in flight.
 const READ_AHEAD: usize = 2048;
@@ -35,12 +38,14 @@ pub(crate) struct Member {
     state: Mutex<State>,
     myself: Weak<Member>,
     pub(crate) arrived: Notify,
+    /// Somebody waits in `next`.
+    waits: AtomicBool,
 }
 
 /// What changes in a member.
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    /// The row of the member; 0 without a queue.
+    /// The row of the member; 0 without a queue, and while it rests.
     pub(crate) id: i64,
     /// Until when nobody else may take over, in milliseconds since boot.
     pub(crate) until: u64,
@@ -52,6 +57,10 @@ pub(crate) struct State {
     pub(crate) leaving: Option<u64>,
     /// Why nothing more can come; the next pull says so.
     trouble: Option<Error>,
+    /// When something was asked for the last time.
+    pulled: u64,
+    /// It was silent for longer than its lease: others have its part until it asks for something again.
+    pub(crate) resting: bool,
     /// A request to balance is on its way.
     pub(crate) balancing: bool,
     /// A longer lease is on its way.
@@ -86,6 +95,8 @@ pub(crate) struct Out {
     pub(crate) deliveries: u32,
     pub(crate) key: u64,
     pub(crate) suspect: bool,
+    /// When its lease is over.
+    pub(crate) until: u64,
 }
 
 impl Out {
@@ -124,6 +135,7 @@ impl Member {
             state: Mutex::default(),
             myself: Weak::clone(myself),
             arrived: Notify::new(),
+            waits: AtomicBool::new(false),
         })
     }
 
@@ -149,6 +161,14 @@ impl Member {
         }
         if state.phase != Phase::Live {
             return Pull::End;
+        }
+        let now = Clock::now();
+        state.pulled = now;
+        if state.resting && !state.paused {
+            state.resting = false;
+            drop(state);
+            self.balance();
+            return Pull::Nothing;
         }
         let room = max.min(self.in_flight.saturating_sub(state.out.len()));
         if state.paused || room == 0 || self.lease_is_over(&state) {
@@ -177,9 +197,10 @@ impl Member {
         }
         let settler = Arc::clone(self) as Arc<dyn Settler>;
         let origin = Origin::new(self.topic.clone(), self.queue.as_ref().map(|(queue, _)| queue.clone()), settler);
+        let until = now + lease_millis(self.lease);
         let deliveries = taken
             .into_iter()
-            .map(|(partition, generation, ready)| hand_out(&mut state, &origin, partition, generation, ready));
+            .map(|(partition, generation, ready)| hand_out(&mut state, &origin, (partition, generation), ready, until));
         let deliveries = deliveries.collect();
         let hungry = state.sated && state.ready_len() <= self.read_ahead() / 2;
         if hungry {
@@ -188,6 +209,49 @@ impl Member {
             self.folder.signal();
         }
         Pull::Some(deliveries)
+    }
+
+    /// Waits until there may be something to take.
+    pub(crate) async fn wait(&self) {
+        struct Waits<'a>(&'a AtomicBool);
+        impl Drop for Waits<'_> {
+            fn drop(&mut self) {
+                self.0.store(false, Ordering::Relaxed);
+            }
+        }
+        self.waits.store(true, Ordering::Relaxed);
+        let _waits = Waits(&self.waits);
+        // A notification from between the look and here is kept.
+        self.arrived.notified().await;
+    }
+
+    /// Takes back what was not answered within its lease, so that it comes again. A member that takes nothing itself
+    /// gives its part to others.
+    pub(crate) fn take_back(&self) {
+        let now = Clock::now();
+        let mut state = self.lock();
+        let over = state.out.iter().filter(|(_, out)| out.until <= now).map(|(token, _)| *token);
+        let over: Vec<u64> = over.collect();
+        if over.is_empty() {
+            return;
+        }
+        tracing::debug!(topic = %self.topic, messages = over.len(), "the leases of deliveries ended unsettled");
+        for token in over {
+            let Some(out) = state.out.remove(&token) else { continue };
+            if let Some(share) = state.shares.get_mut(&out.partition).filter(|share| share.generation == out.generation)
+            {
+                // Whoever hung with it counts as one that died with it.
+                share.give_back(out.offset, Entry { deliveries: out.deliveries, ..out.released() });
+            }
+        }
+        let takes = !state.paused
+            && (self.waits.load(Ordering::Relaxed) || now < state.pulled.saturating_add(lease_millis(self.lease)));
+        if self.queue.is_some() && !takes && state.phase != Phase::Left {
+            state.resting = true;
+            give_away(&mut state, 0);
+        }
+        drop(state);
+        self.arrived.notify_one();
     }
 
     /// Tells whether another member may have taken over by now: this process stood still for too long.
@@ -216,7 +280,11 @@ impl Member {
     /// Asks for a look at who is there and who owns what; nothing if that is on its way.
     pub(crate) fn balance(self: &Arc<Self>) {
         let mut state = self.lock();
-        if self.queue.is_none() || state.phase == Phase::Left || std::mem::replace(&mut state.balancing, true) {
+        if self.queue.is_none()
+            || state.resting
+            || state.phase == Phase::Left
+            || std::mem::replace(&mut state.balancing, true)
+        {
             return;
         }
         drop(state);
@@ -323,11 +391,17 @@ impl fmt::Debug for Member {
     }
 }
 
-fn hand_out(state: &mut State, origin: &Arc<Origin>, partition: u32, generation: u64, ready: Ready) -> Delivery {
+fn hand_out(
+    state: &mut State,
+    origin: &Arc<Origin>,
+    (partition, generation): (u32, u64),
+    ready: Ready,
+    until: u64,
+) -> Delivery {
     state.tokens += 1;
     let token = Token(state.tokens);
     let Ready { offset, attempts, deliveries, key, suspect, .. } = ready;
-    state.out.insert(token.0, Out { partition, generation, offset, attempts, deliveries, key, suspect });
+    state.out.insert(token.0, Out { partition, generation, offset, attempts, deliveries, key, suspect, until });
     let position = Position::Offset { partition, offset };
     let id = match ready.message.headers.get_bytes("Micro-Id") {
         Some(id) => id.clone(),

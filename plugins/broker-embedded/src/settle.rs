@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use micro_core::broker::{Promise, Settle, Settled, Settlement, Settler};
+use micro_core::broker::{Promise, Settle, Settled, Settlement, Settler, Token};
 use micro_core::{Error, Kind, Result};
 use micro_engine::Clock;
 
 use crate::cursor::Entry;
 use crate::job::{Job, Waiting};
 use crate::member::{Member, Phase, State};
+use crate::tables::queue::lease_millis;
 
 /// Answers are taken in memory at once, and written with the next commit, a millisecond later at most: one row a
 /// partition, however many they are. A process that dies in between leaves duplicates behind, not losses.
@@ -57,6 +58,16 @@ impl Settler for Member {
         }
         self.folder.push(Job::Settle { member, waiting, promise });
         settled
+    }
+
+    fn extend(&self, tokens: &[Token]) {
+        let until = Clock::now() + lease_millis(self.lease);
+        let mut state = self.lock();
+        for token in tokens {
+            if let Some(out) = state.out.get_mut(&token.0) {
+                out.until = until;
+            }
+        }
     }
 }
 

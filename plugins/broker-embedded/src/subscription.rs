@@ -43,8 +43,7 @@ impl Subscription for Pulling {
                 Pull::Some(deliveries) => return Ok(Some(deliveries)),
                 Pull::End => return Ok(None),
                 Pull::Failed(error) => return Err(error),
-                // A notification from between the look and here is kept.
-                Pull::Nothing => self.member.arrived.notified().await,
+                Pull::Nothing => self.member.wait().await,
             }
         }
     }

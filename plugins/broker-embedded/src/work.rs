@@ -104,6 +104,12 @@ impl Work {
                 self.free(storage, member, partitions)?;
                 self.round.wake_members(member.topic_id);
             }
+            Job::Rest { member, id } => {
+                if let Some((_, queue)) = member.queue {
+                    queue::leave(storage, queue, *id)?;
+                    self.round.wake_members(member.topic_id);
+                }
+            }
             Job::Heartbeat { members, until } => {
                 for member in members {
                     let ends = Clock::now() + lease_millis(member.lease);
@@ -221,7 +227,8 @@ impl Work {
         let Some((_, queue)) = member.queue else { return Ok(None) };
         let (id, phase, mine) = {
             let state = member.lock();
-            (state.id, state.phase, state.shares.keys().copied().collect::<BTreeSet<_>>())
+            let phase = if state.resting { Phase::Left } else { state.phase };
+            (state.id, phase, state.shares.keys().copied().collect::<BTreeSet<_>>())
         };
         if phase == Phase::Left {
             return Ok(None);

@@ -1,5 +1,6 @@
 use super::{
-    Need, Stage, away, events, groups, life, options, order, outage, replay, routing, secrets, settlement, transactions,
+    Need, Stage, away, events, groups, holding, life, options, order, outage, replay, routing, secrets, settlement,
+    transactions,
 };
 
 /// One rule of a broker, and what shows it.
@@ -7,9 +8,10 @@ pub type Case = crate::Case<Stage, Need>;
 
 /// Returns the cases, subject by subject.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    const ALL: [&[Case]; 12] = [
+    const ALL: &[&[Case]] = &[
         routing::CASES,
         settlement::CASES,
+        holding::CASES,
         groups::CASES,
         order::CASES,
         options::CASES,
@@ -21,7 +23,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         away::CASES,
         secrets::CASES,
     ];
-    ALL.into_iter().flatten()
+    ALL.iter().copied().flatten()
 }
 
 /// Makes a test of each broker case, for a [`Fixture`](crate::broker::Fixture) that the expression makes.
@@ -52,6 +54,8 @@ macro_rules! broker_cases {
             failures_are_counted_across_a_reconnect
             a_confirmed_acknowledgement_outlives_its_client
             no_more_is_out_than_may_be
+            what_is_not_answered_within_its_lease_comes_again
+            while_one_of_a_key_is_handled_the_next_waits
             subscribers_without_a_queue_all_get_everything
             each_queue_gets_everything
             members_of_a_queue_share_it

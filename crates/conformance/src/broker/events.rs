@@ -81,7 +81,7 @@ async fn no_call(stage: &Stage, called: &mut Calls) -> Result<(), Failed> {
 }
 
 /// Waits for the dead letters of a topic.
-async fn letters(
+pub(super) async fn letters(
     stage: &Stage,
     broker: &Arc<dyn Broker>,
     topic: &str,
@@ -97,7 +97,7 @@ async fn letters(
     }
 }
 
-async fn stop(stage: &Stage, live: micro_event::Subscribed) -> Result<(), Failed> {
+pub(super) async fn stop(stage: &Stage, live: micro_event::Subscribed) -> Result<(), Failed> {
     stage.present("stop", live.stop(Duration::from_secs(5))).await?.map_err(Into::into)
 }
 

@@ -19,6 +19,7 @@ pub enum Need {
     Pause,
     Retry,
     Attempts,
+    Lease,
     Deliveries,
     Delay,
     Ttl,
@@ -51,6 +52,7 @@ impl Need {
             Self::Pause => "pause",
             Self::Retry => "retry",
             Self::Attempts => "attempts",
+            Self::Lease => "lease",
             Self::Deliveries => "deliveries",
             Self::Delay => "delay",
             Self::Ttl => "ttl",
@@ -82,6 +84,7 @@ impl Need {
             Self::Pause => by.pause,
             Self::Retry => by.retry,
             Self::Attempts => by.attempts,
+            Self::Lease => by.lease,
             Self::Deliveries => by.deliveries,
             Self::Delay => by.delay,
             Self::Ttl => by.ttl,
@@ -135,6 +138,17 @@ impl Need {
                     ensure!(delivery.published().is_none(), "the time of publishing is told, and not declared");
                 }
                 Ok(delivery.ack().await?)
+            }
+            Self::Lease => {
+                // Nothing refuses it: it is how long a member may be silent. What lives then keeps what it has.
+                let lease = stage.limits().absent;
+                let queue = stage.capability().queues.then(|| stage.queue("refused"));
+                let options = queue.map_or(plain.clone(), |queue| plain.queue(queue)).lease(lease);
+                let mut subscription = stage.subscribe(&broker, &topic, options).await?;
+                stage.publish(&broker, &topic, vec![Message::new("held")]).await?;
+                let delivery = stage.take_one(&mut subscription).await?;
+                stage.silence_for(&mut subscription, lease * 3).await?;
+                Ok(stage.present("the answer's confirmation", delivery.ack()).await??)
             }
             // Nobody asks for these.
             Self::Persistent

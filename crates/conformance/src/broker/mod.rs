@@ -7,6 +7,7 @@ mod fixture;
 mod gate;
 mod groups;
 mod hurry;
+mod holding;
 mod life;
 mod options;
 mod order;

@@ -32,6 +32,8 @@ pub(crate) struct Tamper {
     pub(crate) deliver: Change<Vec<Delivery>>,
     /// With the answers.
     pub(crate) settle: Change<Vec<Settlement>>,
+    /// Handlers that are at work are not heard.
+    pub(crate) deaf: bool,
     /// Makes transactions for a client of the same world.
     pub(crate) transaction: Make<Box<dyn Transaction>>,
 }
@@ -219,7 +221,7 @@ impl Subscription for TamperedSubscription {
 
 impl TamperedSubscription {
     fn wrapped(&self, delivery: Delivery) -> Delivery {
-        if self.tamper.settle.is_none() {
+        if self.tamper.settle.is_none() && !self.tamper.deaf {
             return delivery;
         }
         let mut parts = delivery.into_parts();
@@ -252,7 +254,9 @@ impl Settler for TamperedSettler {
     }
 
     fn extend(&self, tokens: &[Token]) {
-        self.inner.extend(tokens);
+        if !self.tamper.deaf {
+            self.inner.extend(tokens);
+        }
     }
 }
 

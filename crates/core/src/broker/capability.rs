@@ -20,6 +20,9 @@ pub struct Capability {
     pub retry: bool,
     /// The failure count given with a settlement comes back with the next delivery.
     pub attempts: bool,
+    /// What is not answered within its lease comes again, while its member lives: to another where its own takes nothing.
+    /// Off: a member holds what it has for as long as it lives, and the lease is how long it may be silent as a whole.
+    pub lease: bool,
     /// The server counts deliveries.
     pub deliveries: bool,
     /// `Reject` goes to the server's own dead-letter place.

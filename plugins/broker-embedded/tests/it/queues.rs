@@ -1,6 +1,7 @@
+use std::sync::Arc;
 use std::time::Duration;
 
-use micro_core::broker::{Broker, Queue, SubscribeOptions};
+use micro_core::broker::{Broker, Delivery, Queue, SubscribeOptions};
 
 use crate::desk::{Desk, ack, bodies, connect, nothing, settle, sorted, take, texts, until};
 
@@ -185,6 +186,61 @@ async fn an_answer_given_twice_is_a_conflict() {
     }
 }
 
+#[tokio::test]
+async fn a_member_that_is_silent_with_a_message_has_no_part_until_it_asks_for_something_again() {
+    let desk = Desk::open_with("?partitions=4").await;
+    let options = SubscribeOptions::new().queue(Queue::new("q").unwrap()).lease(Duration::from_millis(500));
+    let mut silent = desk.subscribe(options.clone()).await;
+    let mut other = desk.subscribe(options).await;
+    for key in 0..20 {
+        desk.publish_keyed(&format!("key-{key}"), 0..2).await;
+    }
+    let held = take(&mut silent, 1).await;
+    // What was read ahead for it goes to the other too, and what was in its hands.
+    let mut bodies = std::collections::BTreeSet::new();
+    for _ in 0..40 {
+        // One by one, each within its lease.
+        bodies.extend(settle(&mut other, 1).await);
+    }
+    assert_eq!(bodies.len(), 40);
+    for late in held {
+        assert_eq!(late.ack().await.unwrap_err().kind(), micro_core::Kind::Conflict);
+    }
+    nothing(&mut other).await;
+    let mut published = 0;
+    let mut came = Vec::new();
+    until("the silent one has its part again", async || {
+        desk.publish_keyed(&format!("late-{published}"), 0..1).await;
+        published += 1;
+        if let Ok(next) = tokio::time::timeout(Duration::from_millis(20), silent.next(8)).await {
+            came = next.unwrap().unwrap();
+        }
+        !came.is_empty()
+    })
+    .await;
+    let count = came.len();
+    ack(came).await;
+    drop(silent);
+    for _ in count..published {
+        assert!(settle(&mut other, 1).await[0].starts_with("late-"));
+    }
+    nothing(&mut other).await;
+}
+
+#[tokio::test]
+async fn a_message_that_nobody_answered_counts_as_handed_out_and_not_as_failed() {
+    let desk = Desk::open().await;
+    let options = SubscribeOptions::new().queue(Queue::new("q").unwrap()).lease(Duration::from_millis(300));
+    let mut queue = desk.subscribe(options).await;
+    desk.publish(["slow"]).await;
+    let held = take(&mut queue, 1).await;
+    let again = take(&mut queue, 1).await;
+    assert_eq!((again[0].attempts(), again[0].deliveries()), (0, Some(2)));
+    ack(again).await;
+    drop(held);
+    nothing(&mut queue).await;
+}
+
 /// The lock that writers take turns with stands for a disk, or a machine, that stood still.
 #[tokio::test]
 async fn a_member_that_stood_still_for_longer_than_its_lease_goes_on_where_nobody_took_over() {
@@ -193,6 +249,14 @@ async fn a_member_that_stood_still_for_longer_than_its_lease_goes_on_where_nobod
     let mut queue = desk.subscribe(options.in_flight(4).lease(Duration::from_millis(400))).await;
     desk.publish(0..12).await;
     let mut held = take(&mut queue, 4).await;
+    // Its handlers are at work all the time.
+    let (settler, tokens) = (Arc::clone(held[0].settler()), held.iter().map(Delivery::token).collect::<Vec<_>>());
+    let at_work = tokio::spawn(async move {
+        loop {
+            settler.extend(&tokens);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
     tokio::time::sleep(Duration::from_millis(300)).await; // as many again are read ahead
     let lock = std::fs::File::options().write(true).open(desk.folder.path().join("broker.lock")).unwrap();
     lock.lock().unwrap();
@@ -205,6 +269,7 @@ async fn a_member_that_stood_still_for_longer_than_its_lease_goes_on_where_nobod
     assert!(!waiting.is_finished(), "the lease is over");
     lock.unlock().unwrap();
     acknowledged.await.unwrap().unwrap();
+    at_work.abort();
     let (mut got, mut queue) = tokio::time::timeout(crate::program::LIMIT, waiting).await.expect("it goes on").unwrap();
     ack(held).await;
     got.extend(take(&mut queue, 4 - got.len()).await);

@@ -4,6 +4,7 @@ mod away;
 mod events;
 mod front;
 mod groups;
+mod holding;
 mod life;
 mod options;
 mod order;
@@ -88,6 +89,7 @@ fn doubles() -> Vec<Double> {
     let all = [
         routing::doubles(),
         settlement::doubles(),
+        holding::doubles(),
         groups::doubles(),
         order::doubles(),
         options::doubles(),

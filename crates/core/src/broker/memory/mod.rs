@@ -133,6 +133,7 @@ impl Memory {
             pause: true,
             retry: true,
             attempts: true,
+            lease: true,
             deliveries: true,
             dead_letter: false,
             delay: true,
@@ -280,7 +281,9 @@ impl Broker for Memory {
         }
         self.0.check_open().map_err(|error| error.operation("broker.subscribe").with("topic", topic))?;
         let notify = Arc::new(Notify::new());
-        let member = Member::new(options.in_flight, options.lease, options.ordered, Arc::clone(&notify));
+        // One that is not declared is held for as long as its member lives.
+        let lease = if capability.lease { options.lease } else { Duration::MAX };
+        let member = Member::new(options.in_flight, lease, options.ordered, Arc::clone(&notify));
         let shared = self.0.world.topic(topic);
         let id = self.0.world.next_member();
         let group = shared.lock().join(options.queue.as_ref(), options.start, id, member, Instant::now())?;

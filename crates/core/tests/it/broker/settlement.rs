@@ -145,6 +145,20 @@ async fn a_lease_that_ends_gives_the_message_to_another_member() {
 }
 
 #[tokio::test]
+async fn without_leases_a_member_holds_what_it_has_for_as_long_as_it_lives() {
+    let broker = micro_core::broker::Memory::new().restrict(|capability| capability.lease = false);
+    broker.connect().await.unwrap();
+    let topic = topic("lease.none");
+    let mut a = broker.subscribe(&topic, of("q").lease(Duration::from_millis(100))).await.unwrap();
+    let mut b = broker.subscribe(&topic, of("q").lease(Duration::from_millis(100))).await.unwrap();
+    publish(&broker, &topic, ["1"]).await;
+    let held = one(&mut a).await;
+    assert!(tokio::time::timeout(Duration::from_millis(400), b.next(1)).await.is_err(), "it is still held");
+    held.ack().await.unwrap();
+    silent(&mut b).await;
+}
+
+#[tokio::test]
 async fn a_lease_that_is_extended_holds() {
     let broker = connected().await;
     let topic = topic("lease.extended");
