@@ -135,6 +135,11 @@ impl Broker for Recorder {
         done
     }
 
+    async fn health(&self) -> Result<()> {
+        self.0.alive().map_err(|error| error.with("address", self.address()))?;
+        self.0.memory.health().await
+    }
+
     fn publish(&self, topic: &Topic, messages: Vec<Message>) -> Receipts {
         let mut results: Vec<Option<Result<_>>> = Vec::with_capacity(messages.len());
         let mut taken = Vec::with_capacity(messages.len());

@@ -106,6 +106,7 @@ macro_rules! broker_cases {
             after_a_cut_a_subscription_goes_on_by_itself
             a_half_open_connection_loses_nothing
             what_is_published_while_the_server_is_down_arrives_or_says_so
+            health_tells_whether_the_server_answers
         }
     };
 }

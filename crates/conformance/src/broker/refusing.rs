@@ -51,6 +51,10 @@ impl Broker for Refusing {
         self.inner.disconnect().await
     }
 
+    async fn health(&self) -> Result<()> {
+        self.inner.health().await
+    }
+
     fn publish(&self, topic: &Topic, messages: Vec<Message>) -> Receipts {
         if *topic == self.topic {
             return Outcomes::failed(messages.len(), &Error::new(Kind::Unavailable, "this topic takes nothing today"));

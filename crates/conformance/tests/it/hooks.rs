@@ -142,6 +142,10 @@ impl Broker for Hooked {
         if self.hooks.disconnects { self.hooks.memory.disconnect().await } else { Ok(()) }
     }
 
+    async fn health(&self) -> Result<()> {
+        self.hooks.memory.health().await
+    }
+
     fn publish(&self, topic: &Topic, messages: Vec<Message>) -> Receipts {
         match self.check() {
             Ok(()) => self.hooks.memory.publish(topic, messages),

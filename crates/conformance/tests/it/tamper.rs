@@ -131,6 +131,10 @@ impl Broker for Tampered {
         self.memory.disconnect().await
     }
 
+    async fn health(&self) -> Result<()> {
+        self.memory.health().await
+    }
+
     fn publish(&self, topic: &Topic, messages: Vec<Message>) -> Receipts {
         let count = messages.len();
         let topic = changed(&self.tamper.publish_topic, topic.clone());

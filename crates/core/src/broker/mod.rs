@@ -12,6 +12,7 @@
 //! 7. Everything in flight is bounded by [`SubscribeOptions::in_flight`].
 //! 8. Connections come back by themselves, with their subscriptions.
 //! 9. Constructing does no I/O; errors name the address and hide the password.
+//! 10. [`Broker::health`] says within [`HEALTH_LIMIT`] whether the server answers now.
 
 mod capability;
 mod delivery;
@@ -25,6 +26,7 @@ mod transaction;
 
 use std::any::Any;
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -39,6 +41,9 @@ pub use topic::{Queue, Topic};
 pub use transaction::Transaction;
 
 use crate::{Error, Result};
+
+/// How long [`Broker::health`] waits at most.
+pub const HEALTH_LIMIT: Duration = Duration::from_secs(3);
 
 /// The answers to a batch of published messages, one a message, in order.
 pub type Receipts = Outcomes<Receipt>;
@@ -120,6 +125,19 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
     ///
     /// If something queued could not be sent; the receipts of those messages say the same.
     async fn disconnect(&self) -> Result<()>;
+
+    /// Tells whether the server answers now; asks it, and waits no longer than [`HEALTH_LIMIT`].
+    ///
+    /// It mends nothing and changes nothing: connections come back by themselves.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect)'s, with the address: [`Kind::Unavailable`](crate::Kind::Unavailable) or
+    /// [`Kind::Timeout`](crate::Kind::Timeout) while it does not answer, [`Kind::Closed`](crate::Kind::Closed) unless
+    /// connected.
+    ///
+    /// Cancel-safe.
+    async fn health(&self) -> Result<()>;
 
     /// Enqueues messages for a topic, at once and in order, and returns their receipts to come.
     ///

@@ -54,6 +54,9 @@ impl Broker for Faulty {
     async fn disconnect(&self) -> Result<()> {
         self.memory.disconnect().await
     }
+    async fn health(&self) -> Result<()> {
+        self.memory.health().await
+    }
     fn publish(&self, topic: &Topic, messages: Vec<Message>) -> Receipts {
         if topic.as_str().ends_with(".dead") {
             self.tried.fetch_add(1, Ordering::SeqCst);

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use micro_conformance::Outcome;
@@ -30,6 +31,16 @@ enum Wrong {
     ConnectsToNobody,
     /// Its errors say nothing.
     SaysNothing,
+    /// It is healthy whatever happens.
+    AlwaysHealthy,
+    /// It was well once, or not: that does not change when the server is back.
+    StaysIll,
+    /// Asked for its health it waits for the server.
+    WaitsForHealth,
+    /// It is ill by a word that says nothing.
+    IllSomehow,
+    /// It is healthy after its end.
+    HealthyWhenClosed,
 }
 
 /// A server that can be switched off.
@@ -42,6 +53,7 @@ struct State {
     world: String,
     wrong: Wrong,
     up: watch::Sender<bool>,
+    was_away: AtomicBool,
     _memory: Memory,
 }
 
@@ -49,10 +61,17 @@ impl Switch {
     fn new(wrong: Wrong) -> Self {
         let world = format!("switched-{}", uuid::Uuid::new_v4());
         let memory = Memory::shared(&world);
-        Self(Arc::new(State { world, wrong, up: watch::Sender::new(true), _memory: memory }))
+        Self(Arc::new(State {
+            world,
+            wrong,
+            up: watch::Sender::new(true),
+            was_away: AtomicBool::new(false),
+            _memory: memory,
+        }))
     }
 
     fn away(&self) {
+        self.0.was_away.store(true, Ordering::Relaxed);
         self.0.up.send_replace(false);
     }
 
@@ -125,6 +144,28 @@ impl Broker for Client {
 
     async fn disconnect(&self) -> Result<()> {
         self.memory.disconnect().await
+    }
+
+    async fn health(&self) -> Result<()> {
+        let wrong = self.switch.wrong;
+        if wrong == Wrong::AlwaysHealthy {
+            return Ok(());
+        }
+        if wrong != Wrong::HealthyWhenClosed {
+            self.memory.health().await?;
+        }
+        let mut up = self.switch.up.subscribe();
+        if *up.borrow() && !(wrong == Wrong::StaysIll && self.switch.was_away.load(Ordering::Relaxed)) {
+            return Ok(());
+        }
+        match wrong {
+            Wrong::WaitsForHealth => {
+                let _ = up.wait_for(|up| *up).await;
+                Ok(())
+            }
+            Wrong::IllSomehow => Err(Error::new(Kind::Internal, "something went wrong")),
+            _ => Err(Error::new(Kind::Unavailable, "the server is away").with("address", self.address())),
+        }
     }
 
     fn publish(&self, topic: &Topic, messages: Vec<Message>) -> Receipts {
@@ -253,6 +294,10 @@ impl Broker for Lonely {
         Ok(())
     }
 
+    async fn health(&self) -> Result<()> {
+        self.connect().await
+    }
+
     fn publish(&self, topic: &Topic, messages: Vec<Message>) -> Receipts {
         self.memory.publish(topic, messages)
     }
@@ -285,6 +330,11 @@ pub(super) fn doubles() -> Vec<Double> {
         switched("B101", "forgets what was acknowledged", Wrong::Forgets),
         switched("B102", "confirms what it never had", Wrong::Loses),
         switched("B103", "loses what it confirmed", Wrong::Loses),
+        switched("B111", "is healthy whatever happens", Wrong::AlwaysHealthy),
+        switched("B111", "stays ill after the heal", Wrong::StaysIll),
+        switched("B111", "waits for the server when asked for its health", Wrong::WaitsForHealth),
+        switched("B111", "does not say where it is ill", Wrong::IllSomehow),
+        switched("B111", "is healthy after its end", Wrong::HealthyWhenClosed),
     ]
 }
 

@@ -216,6 +216,10 @@ impl Broker for Memory {
         self.0.disconnect().await
     }
 
+    async fn health(&self) -> Result<()> {
+        self.0.check_open().map_err(|error| error.operation("broker.health").with("address", self.address()))
+    }
+
     fn publish(&self, topic: &Topic, messages: Vec<Message>) -> Receipts {
         if let Err(error) = self.0.check_open() {
             return Outcomes::failed(messages.len(), &error.operation("broker.publish").with("topic", topic));
