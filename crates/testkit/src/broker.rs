@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use micro::broker::{
-    Broker, BrokerOptions, Capability, Delivery, Memory, Message, Outcomes, Receipts, SubscribeOptions, Subscription,
-    Topic, Transaction,
+    Broker, BrokerOptions, Capability, Delivery, Memory, Message, Outcomes, Receipts, ReplyTo, SubscribeOptions,
+    Subscription, Topic, Transaction,
 };
 use micro::{Error, Kind, Result};
 use tokio::runtime::Handle;
@@ -192,6 +193,27 @@ impl Broker for Recorder {
     async fn transaction(&self) -> Result<Box<dyn Transaction>> {
         let inner = self.0.memory.transaction().await?;
         Ok(Box::new(RecordedTransaction::new(inner, Arc::clone(&self.0))))
+    }
+
+    async fn request(&self, topic: &Topic, message: Message, within: Duration) -> Result<Message> {
+        self.0.refuse(topic)?;
+        let mut asked = self.0.memory.request(topic, message.clone(), within);
+        let done = self.0.on_clock(|| asked.as_mut().now_or_never());
+        // One that fails at once was not published.
+        if done.is_none() {
+            self.0.journal.published(&self.0.by, topic, [message]);
+        }
+        match done {
+            Some(done) => done,
+            None => asked.await,
+        }
+    }
+
+    fn reply(&self, to: &ReplyTo, message: Message) -> Receipts {
+        match self.0.alive() {
+            Ok(()) => self.0.memory.reply(to, message),
+            Err(error) => Outcomes::failed(1, &error.operation("broker.reply")),
+        }
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -1,11 +1,13 @@
-use super::{Need, Stage, events, groups, life, options, order, outage, replay, routing, settlement, transactions};
+use super::{
+    Need, Stage, events, groups, life, options, order, outage, replay, requests, routing, settlement, transactions,
+};
 
 /// One rule of a broker, and what shows it.
 pub type Case = crate::Case<Stage, Need>;
 
 /// Returns the cases, subject by subject.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    const ALL: [&[Case]; 10] = [
+    const ALL: [&[Case]; 11] = [
         routing::CASES,
         settlement::CASES,
         groups::CASES,
@@ -14,6 +16,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         life::CASES,
         replay::CASES,
         transactions::CASES,
+        requests::CASES,
         events::CASES,
         outage::CASES,
     ];
@@ -86,6 +89,8 @@ macro_rules! broker_cases {
             a_seek_moves_back_and_an_unknown_position_does_not
             everyone_new_reads_all_of_the_history
             what_a_transaction_holds_comes_all_or_not_at_all
+            each_request_gets_its_own_reply
+            a_request_without_a_reply_says_why
             an_event_without_a_content_type_is_a_named_dead_letter
             different_keys_run_in_parallel_and_one_key_never_does
             a_key_that_hangs_stops_no_other

@@ -1,4 +1,4 @@
-use micro_core::broker::{Capability, Message, Position, Start, SubscribeOptions};
+use micro_core::broker::{Capability, Message, Position, ReplyTo, Start, SubscribeOptions};
 use micro_core::{Kind, Result};
 
 use super::{Fixture, Stage};
@@ -25,6 +25,7 @@ pub enum Need {
     Partition,
     Deduplication,
     Transactions,
+    Reply,
     PublishTime,
     MaxBody,
     /// Not declared by the plugin but given by the fixture: a server that can be killed and cut off.
@@ -53,6 +54,7 @@ impl Need {
             Self::Partition => "partition",
             Self::Deduplication => "deduplication",
             Self::Transactions => "transactions",
+            Self::Reply => "reply",
             Self::PublishTime => "publish_time",
             Self::MaxBody => "max_body",
             Self::Server | Self::Nobody => "no server",
@@ -80,6 +82,7 @@ impl Need {
             Self::Partition => by.partition,
             Self::Deduplication => by.deduplication,
             Self::Transactions => by.transactions,
+            Self::Reply => by.reply,
             Self::PublishTime => by.publish_time,
             Self::MaxBody => by.max_body.is_some(),
         }
@@ -113,6 +116,12 @@ impl Need {
                 unsupported("resume", subscription.resume().await)
             }
             Self::Transactions => unsupported("a transaction", broker.transaction().await),
+            Self::Reply => {
+                let asked = broker.request(&topic, Message::new("?"), stage.limits().absent);
+                unsupported("a request", stage.present("the refusal", asked).await?)?;
+                let replied = broker.reply(&ReplyTo::new("nowhere"), Message::new("!")).first();
+                unsupported("a reply", stage.present("the refusal", replied).await?)
+            }
             Self::Delay => publish_refused(stage, Message::new("late").delay(stage.limits().absent)).await,
             Self::Ttl => publish_refused(stage, Message::new("short").ttl(stage.limits().absent)).await,
             Self::Partition => publish_refused(stage, Message::new("there").partition(0)).await,

@@ -11,6 +11,7 @@ mod order;
 mod outage;
 mod refusing;
 mod replay;
+mod requests;
 mod routing;
 mod run;
 mod settlement;

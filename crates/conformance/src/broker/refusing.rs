@@ -2,10 +2,12 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use micro_core::broker::{
-    Broker, BrokerOptions, Capability, Message, Outcomes, Receipts, SubscribeOptions, Subscription, Topic, Transaction,
+    Broker, BrokerOptions, Capability, Message, Outcomes, Receipts, ReplyTo, SubscribeOptions, Subscription, Topic,
+    Transaction,
 };
 use micro_core::{Error, Kind, Result};
 
@@ -72,6 +74,14 @@ impl Broker for Refusing {
 
     async fn transaction(&self) -> Result<Box<dyn Transaction>> {
         self.inner.transaction().await
+    }
+
+    async fn request(&self, topic: &Topic, message: Message, within: Duration) -> Result<Message> {
+        self.inner.request(topic, message, within).await
+    }
+
+    fn reply(&self, to: &ReplyTo, message: Message) -> Receipts {
+        self.inner.reply(to, message)
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -3,10 +3,11 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use micro_core::broker::{
-    Broker, BrokerOptions, Capability, Delivery, Memory, Message, Outcomes, Position, Queue, Receipts, Settle,
+    Broker, BrokerOptions, Capability, Delivery, Memory, Message, Outcomes, Position, Queue, Receipts, ReplyTo, Settle,
     Settlement, Start, SubscribeOptions, Subscription, Topic,
 };
 use micro_core::{Error, Kind, Result};
@@ -162,6 +163,14 @@ impl Broker for Hooked {
         let inner = self.hooks.memory.subscribe(topic, options).await?;
         let (hooks, world) = (Arc::clone(&self.hooks), Arc::clone(&self.world));
         Ok(Box::new(HookedSubscription { inner, hooks, world, paused: false }))
+    }
+
+    async fn request(&self, topic: &Topic, message: Message, within: Duration) -> Result<Message> {
+        self.hooks.memory.request(topic, message, within).await
+    }
+
+    fn reply(&self, to: &ReplyTo, message: Message) -> Receipts {
+        self.hooks.memory.reply(to, message)
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -3,15 +3,18 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use micro_core::Result;
 use micro_core::broker::{
-    Broker, BrokerOptions, Capability, Delivery, Memory, Message, Origin, Outcomes, Queue, Receipt, Receipts, Settle,
-    Settled, Settlement, Settler, Start, SubscribeOptions, Subscription, Token, Topic, Transaction,
+    Broker, BrokerOptions, Capability, Delivery, Memory, Message, Origin, Outcomes, Queue, Receipt, Receipts, ReplyTo,
+    Settle, Settled, Settlement, Settler, Start, SubscribeOptions, Subscription, Token, Topic, Transaction,
 };
 
 type Change<T> = Option<Box<dyn Fn(T) -> T + Send + Sync>>;
+type Ask = Option<Box<dyn Fn(Memory, Topic, Message, Duration) -> BoxFuture<'static, Result<Message>> + Send + Sync>>;
 type Make<T> = Option<Box<dyn Fn(Memory) -> T + Send + Sync>>;
 
 /// What is done wrong; nothing by default.
@@ -32,6 +35,10 @@ pub(crate) struct Tamper {
     pub(crate) deliver: Change<Vec<Delivery>>,
     /// With the answers.
     pub(crate) settle: Change<Vec<Settlement>>,
+    /// With a request, in place of memory.
+    pub(crate) request: Ask,
+    /// With a reply.
+    pub(crate) reply: Change<Message>,
     /// Makes transactions for a client of the same world.
     pub(crate) transaction: Make<Box<dyn Transaction>>,
 }
@@ -161,6 +168,17 @@ impl Broker for Tampered {
             Some(make) => Ok(make(self.memory.clone())),
             None => self.memory.transaction().await,
         }
+    }
+
+    async fn request(&self, topic: &Topic, message: Message, within: Duration) -> Result<Message> {
+        match &self.tamper.request {
+            Some(request) => request(self.memory.clone(), topic.clone(), message, within).await,
+            None => self.memory.request(topic, message, within).await,
+        }
+    }
+
+    fn reply(&self, to: &ReplyTo, message: Message) -> Receipts {
+        self.memory.reply(to, changed(&self.tamper.reply, message))
     }
 
     fn as_any(&self) -> &dyn Any {

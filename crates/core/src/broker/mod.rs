@@ -20,6 +20,7 @@ pub mod memory;
 mod message;
 mod options;
 mod outcomes;
+mod reply;
 mod settle;
 mod topic;
 mod transaction;
@@ -36,6 +37,7 @@ pub use memory::Memory;
 pub use message::{Message, MessageOptions};
 pub use options::{BrokerOptions, Start, SubscribeOptions};
 pub use outcomes::{Outcomes, Promise};
+pub use reply::ReplyTo;
 pub use settle::{Reason, Settle, Settled, Settlement, Settler, Token};
 pub use topic::{Queue, Topic};
 pub use transaction::Transaction;
@@ -168,6 +170,38 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
     /// [`Kind::Unsupported`](crate::Kind::Unsupported) unless [`Capability::transactions`] is declared.
     async fn transaction(&self) -> Result<Box<dyn Transaction>> {
         Err(Error::unsupported("this broker", "transactions"))
+    }
+
+    /// Publishes a request and waits for the first reply to it.
+    ///
+    /// Every subscriber of the topic gets the request as any other message, with a [`Delivery::reply_to`]; the replies after
+    /// the first are dropped, as one that comes too late. Where the broker can, a request that nobody has taken within the
+    /// time is not delivered after it, unless its own [`ttl`](Message::ttl) says otherwise.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::NoResponder`](crate::Kind::NoResponder) at once if nobody subscribes to the topic: surely not done.
+    /// [`Kind::Timeout`](crate::Kind::Timeout) if no reply came within the time: it may have been done.
+    /// [`Kind::ResourceExhausted`](crate::Kind::ResourceExhausted) if too many requests wait,
+    /// [`Kind::Closed`](crate::Kind::Closed) once disconnected, and what a publish may fail with.
+    /// [`Kind::Unsupported`](crate::Kind::Unsupported) unless [`Capability::reply`] is declared.
+    ///
+    /// Dropping the future gives the reply up; the request may be handled all the same.
+    async fn request(&self, topic: &Topic, message: Message, within: Duration) -> Result<Message> {
+        let _ = (message, within);
+        Err(Error::unsupported("this broker", "requests").operation("broker.request").with("topic", topic))
+    }
+
+    /// Sends the reply to a request; the receipt says that it is on its way, not that somebody still waits for it.
+    ///
+    /// It settles nothing: the delivery is acknowledged as any other. A message option, as a delay, is refused.
+    ///
+    /// The error in the receipt is [`Kind::InvalidArgument`](crate::Kind::InvalidArgument) for what is no address of a
+    /// reply of this broker's, and [`Kind::Unsupported`](crate::Kind::Unsupported) unless [`Capability::reply`] is
+    /// declared.
+    fn reply(&self, to: &ReplyTo, message: Message) -> Receipts {
+        let _ = (to, message);
+        Receipts::failed(1, &Error::unsupported("this broker", "replies").operation("broker.reply"))
     }
 
     /// Returns itself, for a caller that knows the plugin and wants the native client.

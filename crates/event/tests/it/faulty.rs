@@ -3,10 +3,11 @@
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use micro_core::broker::{
-    Broker, BrokerOptions, Capability, Delivery, Memory, Message, Queue, Receipts, SubscribeOptions, Subscription,
-    Topic,
+    Broker, BrokerOptions, Capability, Delivery, Memory, Message, Queue, Receipts, ReplyTo, SubscribeOptions,
+    Subscription, Topic,
 };
 use micro_core::{Error, Kind, Result};
 
@@ -75,6 +76,14 @@ impl Broker for Faulty {
         let ends = self.ends.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
         Ok(if ends { Box::new(Ending { inner, given: false }) } else { inner })
     }
+    async fn request(&self, topic: &Topic, message: Message, within: Duration) -> Result<Message> {
+        self.memory.request(topic, message, within).await
+    }
+
+    fn reply(&self, to: &ReplyTo, message: Message) -> Receipts {
+        self.memory.reply(to, message)
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

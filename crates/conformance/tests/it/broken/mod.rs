@@ -7,6 +7,7 @@ mod options;
 mod order;
 mod outage;
 mod replay;
+mod requests;
 mod routing;
 mod settlement;
 mod transactions;
@@ -87,6 +88,7 @@ fn doubles() -> Vec<Double> {
         life::doubles(),
         replay::doubles(),
         transactions::doubles(),
+        requests::doubles(),
         events::doubles(),
         outage::doubles(),
     ];

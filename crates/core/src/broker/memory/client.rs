@@ -158,6 +158,7 @@ impl Client {
             return Ok(());
         }
         self.room.notify_waiters();
+        self.world.requests.close(self);
         let members = std::mem::take(&mut *self.members.lock().unwrap_or_else(PoisonError::into_inner));
         for (member, Joined { topic, group, .. }) in members {
             topic.lock().leave(group, member, true, Instant::now());

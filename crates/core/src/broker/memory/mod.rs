@@ -12,6 +12,8 @@
 //!   disconnect gives everything back at once.
 //! - What a transaction publishes and settles is there at once, over all topics. It lies where it lies from its commit
 //!   on: the receipts inside name no position, and pauses begin there. The leases of what it holds run on.
+//! - A request is a message with a time to live, and its reply goes to whoever waits, past all topics. 65,536 requests may
+//!   wait at once.
 //! - A topic keeps 262,144 messages (`?limit=`) and 256 MiB. Live subscribers lose nothing: when one is that far behind,
 //!   publishes wait, [`ready`](super::Broker::ready) too; a transaction goes in, and its commit returns when there is
 //!   room again, or after 5 s. What only an absent queue has not read is dropped with a warning.
@@ -21,6 +23,7 @@ mod flights;
 mod group;
 mod keys;
 mod log;
+mod requests;
 mod subscription;
 mod topic;
 mod transaction;
@@ -42,8 +45,8 @@ use self::subscription::{MemorySubscription, Seat};
 use self::transaction::MemoryTransaction;
 use self::world::World;
 use super::{
-    Broker, BrokerOptions, Capability, Message, Outcomes, Receipt, Receipts, Start, SubscribeOptions, Subscription,
-    Topic, Transaction,
+    Broker, BrokerOptions, Capability, Message, Outcomes, Receipt, Receipts, ReplyTo, Start, SubscribeOptions,
+    Subscription, Topic, Transaction,
 };
 use crate::{Error, Kind, Result};
 
@@ -135,6 +138,7 @@ impl Memory {
             deduplication: true,
             wildcard: false,
             transactions: true,
+            reply: true,
             publish_time: true,
             header_case: true,
             max_body: None,
@@ -296,6 +300,16 @@ impl Broker for Memory {
         }
         self.0.check_open().map_err(|error| error.operation("broker.transaction"))?;
         Ok(Box::new(MemoryTransaction::new(Arc::clone(&self.0))))
+    }
+
+    async fn request(&self, topic: &Topic, message: Message, within: Duration) -> Result<Message> {
+        let replied = requests::request(&self.0, topic, message, within).await;
+        replied.map_err(|error| error.operation("broker.request").with("topic", topic))
+    }
+
+    fn reply(&self, to: &ReplyTo, message: Message) -> Receipts {
+        let sent = requests::reply(&self.0, to, message);
+        Outcomes::ready(vec![sent.map_err(|error| error.operation("broker.reply"))])
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -71,6 +71,11 @@ impl State {
         self.space(client.limit())
     }
 
+    /// Tells whether somebody subscribes.
+    pub(super) fn live(&self) -> bool {
+        self.groups.values().any(Group::live)
+    }
+
     fn space(&mut self, limit: usize) -> usize {
         self.trim(limit);
         let live = || self.groups.values().filter(|group| group.live());
@@ -142,6 +147,8 @@ impl State {
         if self.space(limit) > 0 {
             return None;
         }
+        // Whoever waited for others may have given up.
+        self.full.retain(|(_, room)| Arc::strong_count(room) > 1);
         let room = Arc::new(Notify::new());
         self.full.push((limit, Arc::clone(&room)));
         Some(room)

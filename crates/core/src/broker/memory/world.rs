@@ -2,6 +2,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 
+use super::requests::Requests;
 use super::topic::Shared;
 use crate::broker::Topic;
 
@@ -11,11 +12,17 @@ pub(super) struct World {
     pub(super) name: String,
     topics: RwLock<HashMap<Topic, Arc<Shared>>>,
     members: AtomicU64,
+    pub(super) requests: Requests,
 }
 
 impl World {
     pub(super) fn new(name: impl Into<String>) -> Arc<Self> {
-        Arc::new(Self { name: name.into(), topics: RwLock::default(), members: AtomicU64::new(0) })
+        Arc::new(Self {
+            name: name.into(),
+            topics: RwLock::default(),
+            members: AtomicU64::new(0),
+            requests: Requests::default(),
+        })
     }
 
     /// Returns the world of a name, which lives as long as somebody uses it.
@@ -39,6 +46,11 @@ impl World {
         }
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(topics.entry(name.clone()).or_insert_with(|| Arc::new(Shared::new(name.clone()))))
+    }
+
+    /// Returns a topic that is there; none is made.
+    pub(super) fn known(&self, name: &Topic) -> Option<Arc<Shared>> {
+        self.topics.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
     pub(super) fn topics(&self) -> Vec<Arc<Shared>> {

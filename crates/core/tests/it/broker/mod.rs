@@ -5,6 +5,7 @@ mod keys;
 mod lifecycle;
 mod random;
 mod replay;
+mod requests;
 mod routing;
 mod settlement;
 mod support;
