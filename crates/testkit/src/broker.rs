@@ -10,8 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use micro::broker::{
-    Broker, BrokerOptions, Capability, Delivery, Memory, Message, Outcomes, Receipts, ReplyTo, SubscribeOptions,
-    Subscription, Topic, Transaction,
+    Broker, BrokerOptions, Capability, Delivery, Memory, Message, Outcomes, Pattern, Receipts, ReplyTo,
+    SubscribeOptions, Subscription, Topic, Transaction,
 };
 use micro::{Error, Kind, Result};
 use tokio::runtime::Handle;
@@ -181,12 +181,14 @@ impl Broker for Recorder {
     }
 
     async fn subscribe(&self, topic: &Topic, options: SubscribeOptions) -> Result<Box<dyn Subscription>> {
-        static SUBSCRIPTIONS: AtomicU64 = AtomicU64::new(0);
-        let group = match &options.queue {
-            Some(queue) => Group::Queue(queue.clone()),
-            None => Group::Alone(SUBSCRIPTIONS.fetch_add(1, Ordering::Relaxed)),
-        };
+        let group = Group::of(&options);
         let inner = self.0.memory.subscribe(topic, options).await?;
+        Ok(Box::new(RecordedSubscription::new(inner, group, Arc::clone(&self.0))))
+    }
+
+    async fn subscribe_pattern(&self, pattern: &Pattern, options: SubscribeOptions) -> Result<Box<dyn Subscription>> {
+        let group = Group::of(&options);
+        let inner = self.0.memory.subscribe_pattern(pattern, options).await?;
         Ok(Box::new(RecordedSubscription::new(inner, group, Arc::clone(&self.0))))
     }
 

@@ -1,5 +1,6 @@
 use super::{
-    Need, Stage, events, groups, life, options, order, outage, replay, requests, routing, settlement, transactions,
+    Need, Stage, events, groups, life, options, order, outage, patterns, replay, requests, routing, settlement,
+    transactions,
 };
 
 /// One rule of a broker, and what shows it.
@@ -7,7 +8,7 @@ pub type Case = crate::Case<Stage, Need>;
 
 /// Returns the cases, subject by subject.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    const ALL: [&[Case]; 11] = [
+    const ALL: [&[Case]; 12] = [
         routing::CASES,
         settlement::CASES,
         groups::CASES,
@@ -17,6 +18,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         replay::CASES,
         transactions::CASES,
         requests::CASES,
+        patterns::CASES,
         events::CASES,
         outage::CASES,
     ];
@@ -91,6 +93,7 @@ macro_rules! broker_cases {
             what_a_transaction_holds_comes_all_or_not_at_all
             each_request_gets_its_own_reply
             a_request_without_a_reply_says_why
+            a_pattern_means_exactly_its_topics
             an_event_without_a_content_type_is_a_named_dead_letter
             different_keys_run_in_parallel_and_one_key_never_does
             a_key_that_hangs_stops_no_other

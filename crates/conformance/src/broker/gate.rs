@@ -1,4 +1,4 @@
-use micro_core::broker::{Capability, Message, Position, ReplyTo, Start, SubscribeOptions};
+use micro_core::broker::{Capability, Message, Pattern, Position, ReplyTo, Start, SubscribeOptions};
 use micro_core::{Kind, Result};
 
 use super::{Fixture, Stage};
@@ -26,6 +26,7 @@ pub enum Need {
     Deduplication,
     Transactions,
     Reply,
+    Wildcard,
     PublishTime,
     MaxBody,
     /// Not declared by the plugin but given by the fixture: a server that can be killed and cut off.
@@ -55,6 +56,7 @@ impl Need {
             Self::Deduplication => "deduplication",
             Self::Transactions => "transactions",
             Self::Reply => "reply",
+            Self::Wildcard => "wildcard",
             Self::PublishTime => "publish_time",
             Self::MaxBody => "max_body",
             Self::Server | Self::Nobody => "no server",
@@ -83,6 +85,7 @@ impl Need {
             Self::Deduplication => by.deduplication,
             Self::Transactions => by.transactions,
             Self::Reply => by.reply,
+            Self::Wildcard => by.wildcard,
             Self::PublishTime => by.publish_time,
             Self::MaxBody => by.max_body.is_some(),
         }
@@ -116,6 +119,10 @@ impl Need {
                 unsupported("resume", subscription.resume().await)
             }
             Self::Transactions => unsupported("a transaction", broker.transaction().await),
+            Self::Wildcard => {
+                let pattern = Pattern::new("refused.*")?;
+                unsupported("a pattern of topics", broker.subscribe_pattern(&pattern, plain).await)
+            }
             Self::Reply => {
                 let asked = broker.request(&topic, Message::new("?"), stage.limits().absent);
                 unsupported("a request", stage.present("the refusal", asked).await?)?;

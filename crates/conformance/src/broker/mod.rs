@@ -9,6 +9,7 @@ mod life;
 mod options;
 mod order;
 mod outage;
+mod patterns;
 mod refusing;
 mod replay;
 mod requests;

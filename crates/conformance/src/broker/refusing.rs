@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use micro_core::broker::{
-    Broker, BrokerOptions, Capability, Message, Outcomes, Receipts, ReplyTo, SubscribeOptions, Subscription, Topic,
-    Transaction,
+    Broker, BrokerOptions, Capability, Message, Outcomes, Pattern, Receipts, ReplyTo, SubscribeOptions, Subscription,
+    Topic, Transaction,
 };
 use micro_core::{Error, Kind, Result};
 
@@ -70,6 +70,10 @@ impl Broker for Refusing {
 
     async fn subscribe(&self, topic: &Topic, options: SubscribeOptions) -> Result<Box<dyn Subscription>> {
         self.inner.subscribe(topic, options).await
+    }
+
+    async fn subscribe_pattern(&self, pattern: &Pattern, options: SubscribeOptions) -> Result<Box<dyn Subscription>> {
+        self.inner.subscribe_pattern(pattern, options).await
     }
 
     async fn transaction(&self) -> Result<Box<dyn Transaction>> {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use micro_core::broker::{
-    Broker, BrokerOptions, Capability, Delivery, Memory, Message, Outcomes, Position, Queue, Receipts, ReplyTo, Settle,
-    Settlement, Start, SubscribeOptions, Subscription, Topic,
+    Broker, BrokerOptions, Capability, Delivery, Memory, Message, Outcomes, Pattern, Position, Queue, Receipts,
+    ReplyTo, Settle, Settlement, Start, SubscribeOptions, Subscription, Topic,
 };
 use micro_core::{Error, Kind, Result};
 use tokio::runtime::{Handle, Id};
@@ -165,6 +165,13 @@ impl Broker for Hooked {
         Ok(Box::new(HookedSubscription { inner, hooks, world, paused: false }))
     }
 
+    async fn subscribe_pattern(&self, pattern: &Pattern, options: SubscribeOptions) -> Result<Box<dyn Subscription>> {
+        self.check()?;
+        let inner = self.hooks.memory.subscribe_pattern(pattern, options).await?;
+        let (hooks, world) = (Arc::clone(&self.hooks), Arc::clone(&self.world));
+        Ok(Box::new(HookedSubscription { inner, hooks, world, paused: false }))
+    }
+
     async fn request(&self, topic: &Topic, message: Message, within: Duration) -> Result<Message> {
         self.hooks.memory.request(topic, message, within).await
     }
@@ -195,7 +202,7 @@ struct HookedSubscription {
 
 #[async_trait]
 impl Subscription for HookedSubscription {
-    fn topic(&self) -> &Topic {
+    fn topic(&self) -> Option<&Topic> {
         self.inner.topic()
     }
 

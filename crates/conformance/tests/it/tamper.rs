@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use micro_core::Result;
 use micro_core::broker::{
-    Broker, BrokerOptions, Capability, Delivery, Memory, Message, Origin, Outcomes, Queue, Receipt, Receipts, ReplyTo,
-    Settle, Settled, Settlement, Settler, Start, SubscribeOptions, Subscription, Token, Topic, Transaction,
+    Broker, BrokerOptions, Capability, Delivery, Memory, Message, Origin, Outcomes, Pattern, Queue, Receipt, Receipts,
+    ReplyTo, Settle, Settled, Settlement, Settler, Start, SubscribeOptions, Subscription, Token, Topic, Transaction,
 };
 
 type Change<T> = Option<Box<dyn Fn(T) -> T + Send + Sync>>;
@@ -25,6 +25,8 @@ pub(crate) struct Tamper {
     /// With the topic that is published to, and subscribed to.
     pub(crate) publish_topic: Change<Topic>,
     pub(crate) subscribe_topic: Change<Topic>,
+    /// With the pattern that is subscribed to.
+    pub(crate) pattern: Change<Pattern>,
     /// With what is published. Receipts are there for what the caller gave.
     pub(crate) publish: Change<Vec<Message>>,
     /// With the receipts of what was not published.
@@ -163,6 +165,12 @@ impl Broker for Tampered {
         Ok(Box::new(TamperedSubscription { inner, tamper: Arc::clone(&self.tamper) }))
     }
 
+    async fn subscribe_pattern(&self, pattern: &Pattern, options: SubscribeOptions) -> Result<Box<dyn Subscription>> {
+        let pattern = changed(&self.tamper.pattern, pattern.clone());
+        let inner = self.memory.subscribe_pattern(&pattern, changed(&self.tamper.options, options)).await?;
+        Ok(Box::new(TamperedSubscription { inner, tamper: Arc::clone(&self.tamper) }))
+    }
+
     async fn transaction(&self) -> Result<Box<dyn Transaction>> {
         match &self.tamper.transaction {
             Some(make) => Ok(make(self.memory.clone())),
@@ -199,7 +207,7 @@ struct TamperedSubscription {
 
 #[async_trait]
 impl Subscription for TamperedSubscription {
-    fn topic(&self) -> &Topic {
+    fn topic(&self) -> Option<&Topic> {
         self.inner.topic()
     }
 

@@ -20,6 +20,7 @@ pub mod memory;
 mod message;
 mod options;
 mod outcomes;
+mod pattern;
 mod reply;
 mod settle;
 mod topic;
@@ -37,6 +38,7 @@ pub use memory::Memory;
 pub use message::{Message, MessageOptions};
 pub use options::{BrokerOptions, Start, SubscribeOptions};
 pub use outcomes::{Outcomes, Promise};
+pub use pattern::Pattern;
 pub use reply::ReplyTo;
 pub use settle::{Reason, Settle, Settled, Settlement, Settler, Token};
 pub use topic::{Queue, Topic};
@@ -163,6 +165,23 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
     /// [`Kind::Unsupported`](crate::Kind::Unsupported) for an option that the capability does not declare.
     async fn subscribe(&self, topic: &Topic, options: SubscribeOptions) -> Result<Box<dyn Subscription>>;
 
+    /// Subscribes to all topics of a pattern, those made later too, and returns when the subscription is live.
+    ///
+    /// Each delivery names its own topic. A queue is one of that name on each of the topics; the limit of
+    /// [`in_flight`](SubscribeOptions::in_flight) holds over all of them. A topic made later is read from its beginning.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Unsupported`](crate::Kind::Unsupported) unless [`Capability::wildcard`] is declared, and for an option that
+    /// the capability does not declare; [`Kind::InvalidArgument`](crate::Kind::InvalidArgument) for a start at a position,
+    /// which is one of a single topic.
+    async fn subscribe_pattern(&self, pattern: &Pattern, options: SubscribeOptions) -> Result<Box<dyn Subscription>> {
+        let _ = options;
+        Err(Error::unsupported("this broker", "a pattern of topics")
+            .operation("broker.subscribe")
+            .with("pattern", pattern))
+    }
+
     /// Begins a transaction.
     ///
     /// # Errors
@@ -211,8 +230,8 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
 /// A live subscription: the pulling side of one subscriber.
 #[async_trait]
 pub trait Subscription: fmt::Debug + Send {
-    /// Returns the topic.
-    fn topic(&self) -> &Topic;
+    /// Returns the topic; `None` if it is a pattern's, whose deliveries name theirs.
+    fn topic(&self) -> Option<&Topic>;
 
     /// Returns the queue it shares, or `None` if it gets everything.
     fn queue(&self) -> Option<&Queue>;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use micro_core::broker::{
-    Broker, BrokerOptions, Capability, Delivery, Memory, Message, Queue, Receipts, ReplyTo, SubscribeOptions,
+    Broker, BrokerOptions, Capability, Delivery, Memory, Message, Pattern, Queue, Receipts, ReplyTo, SubscribeOptions,
     Subscription, Topic,
 };
 use micro_core::{Error, Kind, Result};
@@ -76,6 +76,10 @@ impl Broker for Faulty {
         let ends = self.ends.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
         Ok(if ends { Box::new(Ending { inner, given: false }) } else { inner })
     }
+    async fn subscribe_pattern(&self, pattern: &Pattern, options: SubscribeOptions) -> Result<Box<dyn Subscription>> {
+        self.memory.subscribe_pattern(pattern, options).await
+    }
+
     async fn request(&self, topic: &Topic, message: Message, within: Duration) -> Result<Message> {
         self.memory.request(topic, message, within).await
     }
@@ -98,7 +102,7 @@ struct Ending {
 
 #[async_trait::async_trait]
 impl Subscription for Ending {
-    fn topic(&self) -> &Topic {
+    fn topic(&self) -> Option<&Topic> {
         self.inner.topic()
     }
     fn queue(&self) -> Option<&Queue> {

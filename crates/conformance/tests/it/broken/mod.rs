@@ -6,6 +6,7 @@ mod life;
 mod options;
 mod order;
 mod outage;
+mod patterns;
 mod replay;
 mod requests;
 mod routing;
@@ -89,6 +90,7 @@ fn doubles() -> Vec<Double> {
         replay::doubles(),
         transactions::doubles(),
         requests::doubles(),
+        patterns::doubles(),
         events::doubles(),
         outage::doubles(),
     ];

@@ -215,7 +215,7 @@ struct Switched {
 
 #[async_trait]
 impl Subscription for Switched {
-    fn topic(&self) -> &Topic {
+    fn topic(&self) -> Option<&Topic> {
         self.inner.topic()
     }
 

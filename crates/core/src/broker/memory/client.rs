@@ -159,6 +159,7 @@ impl Client {
         }
         self.room.notify_waiters();
         self.world.requests.close(self);
+        self.world.unfollow(self);
         let members = std::mem::take(&mut *self.members.lock().unwrap_or_else(PoisonError::into_inner));
         for (member, Joined { topic, group, .. }) in members {
             topic.lock().leave(group, member, true, Instant::now());

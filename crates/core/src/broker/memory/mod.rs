@@ -12,6 +12,7 @@
 //!   disconnect gives everything back at once.
 //! - What a transaction publishes and settles is there at once, over all topics. It lies where it lies from its commit
 //!   on: the receipts inside name no position, and pauses begin there. The leases of what it holds run on.
+//! - A pattern's subscription is a member in each of its topics; a pull looks into all of them.
 //! - A request is a message with a time to live, and its reply goes to whoever waits, past all topics. 65,536 requests may
 //!   wait at once.
 //! - A topic keeps 262,144 messages (`?limit=`) and 256 MiB. Live subscribers lose nothing: when one is that far behind,
@@ -20,6 +21,7 @@
 
 mod client;
 mod flights;
+mod following;
 mod group;
 mod keys;
 mod log;
@@ -39,13 +41,14 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use self::client::Client;
+use self::following::{Following, PatternSubscription, check_start};
 use self::group::Member;
 use self::log::PARTITIONS;
 use self::subscription::{MemorySubscription, Seat};
 use self::transaction::MemoryTransaction;
 use self::world::World;
 use super::{
-    Broker, BrokerOptions, Capability, Message, Outcomes, Receipt, Receipts, ReplyTo, Start, SubscribeOptions,
+    Broker, BrokerOptions, Capability, Message, Outcomes, Pattern, Receipt, Receipts, ReplyTo, Start, SubscribeOptions,
     Subscription, Topic, Transaction,
 };
 use crate::{Error, Kind, Result};
@@ -136,13 +139,28 @@ impl Memory {
             ttl: true,
             partition: true,
             deduplication: true,
-            wildcard: false,
+            wildcard: true,
             transactions: true,
             reply: true,
             publish_time: true,
             header_case: true,
             max_body: None,
         }
+    }
+
+    /// Refuses what a subscription may not ask for, and one without a connection.
+    fn check_options(&self, options: &SubscribeOptions) -> Result<()> {
+        let capability = self.0.capability();
+        for (asked, declared, what) in [
+            (options.ordered, capability.keys, "order within a key across members"),
+            (options.queue.is_some(), capability.queues, "queues"),
+            (options.start.is_some_and(|start| start != Start::Latest), capability.replay, "a start position"),
+        ] {
+            if asked && !declared {
+                return Err(Error::unsupported("memory", what));
+            }
+        }
+        self.0.check_open()
     }
 
     fn check(message: &Message, capability: &Capability) -> Result<()> {
@@ -270,17 +288,7 @@ impl Broker for Memory {
     }
 
     async fn subscribe(&self, topic: &Topic, options: SubscribeOptions) -> Result<Box<dyn Subscription>> {
-        let capability = self.0.capability();
-        for (asked, declared, what) in [
-            (options.ordered, capability.keys, "order within a key across members"),
-            (options.queue.is_some(), capability.queues, "queues"),
-            (options.start.is_some_and(|start| start != Start::Latest), capability.replay, "a start position"),
-        ] {
-            if asked && !declared {
-                return Err(Error::unsupported("memory", what).operation("broker.subscribe").with("topic", topic));
-            }
-        }
-        self.0.check_open().map_err(|error| error.operation("broker.subscribe").with("topic", topic))?;
+        self.check_options(&options).map_err(|error| error.operation("broker.subscribe").with("topic", topic))?;
         let notify = Arc::new(Notify::new());
         let member = Member::new(options.in_flight, options.lease, options.ordered, Arc::clone(&notify));
         let shared = self.0.world.topic(topic);
@@ -292,6 +300,25 @@ impl Broker for Memory {
         // A disconnect that ran meanwhile did not see it.
         self.0.check_open()?;
         Ok(Box::new(subscription))
+    }
+
+    async fn subscribe_pattern(&self, pattern: &Pattern, options: SubscribeOptions) -> Result<Box<dyn Subscription>> {
+        let begin = || {
+            if !self.0.capability().wildcard {
+                return Err(Error::unsupported("memory", "a pattern of topics"));
+            }
+            self.check_options(&options)?;
+            options.start.map_or(Ok(()), check_start)?;
+            let subscription =
+                PatternSubscription::begin(Following::new(Arc::clone(&self.0), pattern.clone(), options.clone()))?;
+            // A disconnect that ran meanwhile did not see it.
+            self.0.check_open()?;
+            Ok(subscription)
+        };
+        match begin() {
+            Ok(subscription) => Ok(Box::new(subscription)),
+            Err(error) => Err(error.operation("broker.subscribe").with("pattern", pattern)),
+        }
     }
 
     async fn transaction(&self) -> Result<Box<dyn Transaction>> {

@@ -276,6 +276,17 @@ impl State {
         Some((taken, [group.next_due(), delayed].into_iter().flatten().min()))
     }
 
+    /// Notes that a member waits until one that it has is settled, brings back what is due, and returns how many it has,
+    /// with the time of what is due next; `None` if it is no member any more.
+    pub(super) fn stand(&mut self, group: u64, id: u64, now: Instant) -> Option<(usize, Option<Instant>)> {
+        self.due(now);
+        let delayed = self.delayed.first_key_value().map(|((at, _), _)| *at);
+        let group = self.groups.get_mut(&group).filter(|group| group.has(id))?;
+        group.due(now);
+        let flying = group.stand(id);
+        Some((flying, [group.next_due(), delayed].into_iter().flatten().min()))
+    }
+
     pub(super) fn has(&self, group: u64, id: u64) -> bool {
         self.groups.get(&group).is_some_and(|group| group.has(id))
     }

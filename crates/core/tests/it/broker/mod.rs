@@ -3,6 +3,7 @@ mod delay;
 mod groups;
 mod keys;
 mod lifecycle;
+mod patterns;
 mod random;
 mod replay;
 mod requests;
