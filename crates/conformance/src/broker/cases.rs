@@ -1,5 +1,5 @@
 use super::{
-    Need, Stage, events, groups, life, options, order, outage, patterns, replay, requests, routing, settlement,
+    Need, Stage, clock, events, groups, life, options, order, outage, patterns, replay, requests, routing, settlement,
     transactions,
 };
 
@@ -8,7 +8,7 @@ pub type Case = crate::Case<Stage, Need>;
 
 /// Returns the cases, subject by subject.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    const ALL: [&[Case]; 12] = [
+    const ALL: [&[Case]; 13] = [
         routing::CASES,
         settlement::CASES,
         groups::CASES,
@@ -19,6 +19,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         transactions::CASES,
         requests::CASES,
         patterns::CASES,
+        clock::CASES,
         events::CASES,
         outage::CASES,
     ];
@@ -94,6 +95,7 @@ macro_rules! broker_cases {
             each_request_gets_its_own_reply
             a_request_without_a_reply_says_why
             a_pattern_means_exactly_its_topics
+            a_clock_that_jumps_stops_no_timer
             an_event_without_a_content_type_is_a_named_dead_letter
             different_keys_run_in_parallel_and_one_key_never_does
             a_key_that_hangs_stops_no_other

@@ -33,6 +33,8 @@ pub enum Need {
     Server,
     /// The same: an address where nobody listens.
     Nobody,
+    /// The same: a clock that can jump.
+    Simulated,
 }
 
 impl Need {
@@ -60,6 +62,7 @@ impl Need {
             Self::PublishTime => "publish_time",
             Self::MaxBody => "max_body",
             Self::Server | Self::Nobody => "no server",
+            Self::Simulated => "no simulated clock",
         }
     }
 
@@ -69,6 +72,7 @@ impl Need {
         match self {
             // Starting one only to see that it can be started would be dear.
             Self::Server | Self::Nobody => fixture.nobody().is_some(),
+            Self::Simulated => fixture.simulated(),
             Self::Persistent => by.persistent,
             Self::Queues => by.queues,
             Self::Backlog => by.backlog,
@@ -151,7 +155,8 @@ impl Need {
             | Self::Attempts
             | Self::MaxBody
             | Self::Server
-            | Self::Nobody => Ok(()),
+            | Self::Nobody
+            | Self::Simulated => Ok(()),
         }
     }
 }

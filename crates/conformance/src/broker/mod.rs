@@ -1,6 +1,7 @@
 //! The broker suite.
 
 mod cases;
+mod clock;
 mod events;
 mod fixture;
 mod gate;

@@ -17,6 +17,10 @@ impl Fixture for InMemory {
     fn client(&self) -> Arc<dyn Broker> {
         Arc::new(Memory::shared("conformance"))
     }
+
+    fn simulated(&self) -> bool {
+        true
+    }
 }
 
 micro_conformance::broker_cases!(InMemory);

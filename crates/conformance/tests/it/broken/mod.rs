@@ -1,5 +1,6 @@
 //! The broken doubles: each breaks the rule of one case, and the case must catch it.
 
+mod clock;
 mod events;
 mod groups;
 mod life;
@@ -91,6 +92,7 @@ fn doubles() -> Vec<Double> {
         transactions::doubles(),
         requests::doubles(),
         patterns::doubles(),
+        clock::doubles(),
         events::doubles(),
         outage::doubles(),
     ];
@@ -128,6 +130,10 @@ impl Fixture for Broken {
 
     fn server(&self) -> Option<Arc<dyn Server>> {
         self.served.as_ref().map(|served| (served.server)())
+    }
+
+    fn simulated(&self) -> bool {
+        true
     }
 
     /// What is broken mostly shows by something that does not come.
