@@ -32,8 +32,8 @@
 //!
 //! A registry does the same with [`registry::Fixture`] and [`registry_cases!`], a codec with [`codec::Fixture`] and
 //! [`codec_cases!`], a transport of calls with [`transport::Fixture`] and [`transport_cases!`]. Another process, an outage,
-//! an account, a count of consumers and an address where nobody is are the fixture's to give; a case that needs one which
-//! is not given is gated by its name.
+//! an account, a count of consumers, an address where nobody is and a clock that may jump are the fixture's to give; a case
+//! that needs one which is not given is gated by its name.
 //!
 //! A broker that outlives its processes is soaked besides: [`soak`] kills them, and its server, at random moments.
 //!

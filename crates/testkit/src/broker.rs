@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use micro::broker::{
-    Broker, BrokerOptions, Capability, Delivery, Memory, Message, Outcomes, Receipts, SubscribeOptions, Subscription,
-    Topic, Transaction,
+    Broker, BrokerOptions, Capability, Delivery, Memory, Message, Outcomes, Pattern, Receipts, ReplyTo,
+    SubscribeOptions, Subscription, Topic, Transaction,
 };
 use micro::{Error, Kind, Result};
 use tokio::runtime::Handle;
@@ -135,6 +136,11 @@ impl Broker for Recorder {
         done
     }
 
+    async fn health(&self) -> Result<()> {
+        self.0.alive().map_err(|error| error.with("address", self.address()))?;
+        self.0.memory.health().await
+    }
+
     fn publish(&self, topic: &Topic, messages: Vec<Message>) -> Receipts {
         let mut results: Vec<Option<Result<_>>> = Vec::with_capacity(messages.len());
         let mut taken = Vec::with_capacity(messages.len());
@@ -175,18 +181,41 @@ impl Broker for Recorder {
     }
 
     async fn subscribe(&self, topic: &Topic, options: SubscribeOptions) -> Result<Box<dyn Subscription>> {
-        static SUBSCRIPTIONS: AtomicU64 = AtomicU64::new(0);
-        let group = match &options.queue {
-            Some(queue) => Group::Queue(queue.clone()),
-            None => Group::Alone(SUBSCRIPTIONS.fetch_add(1, Ordering::Relaxed)),
-        };
+        let group = Group::of(&options);
         let inner = self.0.memory.subscribe(topic, options).await?;
+        Ok(Box::new(RecordedSubscription::new(inner, group, Arc::clone(&self.0))))
+    }
+
+    async fn subscribe_pattern(&self, pattern: &Pattern, options: SubscribeOptions) -> Result<Box<dyn Subscription>> {
+        let group = Group::of(&options);
+        let inner = self.0.memory.subscribe_pattern(pattern, options).await?;
         Ok(Box::new(RecordedSubscription::new(inner, group, Arc::clone(&self.0))))
     }
 
     async fn transaction(&self) -> Result<Box<dyn Transaction>> {
         let inner = self.0.memory.transaction().await?;
         Ok(Box::new(RecordedTransaction::new(inner, Arc::clone(&self.0))))
+    }
+
+    async fn request(&self, topic: &Topic, message: Message, within: Duration) -> Result<Message> {
+        self.0.refuse(topic)?;
+        let mut asked = self.0.memory.request(topic, message.clone(), within);
+        let done = self.0.on_clock(|| asked.as_mut().now_or_never());
+        // One that fails at once was not published.
+        if done.is_none() {
+            self.0.journal.published(&self.0.by, topic, [message]);
+        }
+        match done {
+            Some(done) => done,
+            None => asked.await,
+        }
+    }
+
+    fn reply(&self, to: &ReplyTo, message: Message) -> Receipts {
+        match self.0.alive() {
+            Ok(()) => self.0.memory.reply(to, message),
+            Err(error) => Outcomes::failed(1, &error.operation("broker.reply")),
+        }
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -1,10 +1,11 @@
 //! What happened at the kit's broker: every publish, every delivery and its answer.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use micro::broker::{DeliveryParts, Message, Position, Queue, Reason, Settle, Token, Topic};
+use micro::broker::{DeliveryParts, Message, Position, Queue, Reason, Settle, SubscribeOptions, Token, Topic};
 use micro::event::{AfterFailure, HandlerFailure};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -59,6 +60,17 @@ pub(crate) enum Group {
     Queue(Queue),
     /// A subscription without a queue.
     Alone(u64),
+}
+
+impl Group {
+    /// Returns that of a new subscription.
+    pub(crate) fn of(options: &SubscribeOptions) -> Self {
+        static SUBSCRIPTIONS: AtomicU64 = AtomicU64::new(0);
+        match &options.queue {
+            Some(queue) => Self::Queue(queue.clone()),
+            None => Self::Alone(SUBSCRIPTIONS.fetch_add(1, Ordering::Relaxed)),
+        }
+    }
 }
 
 #[derive(Debug)]

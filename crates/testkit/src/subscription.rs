@@ -18,7 +18,8 @@ pub(crate) struct RecordedSubscription {
     inner: Box<dyn Subscription>,
     group: Group,
     client: Arc<Client>,
-    origin: Option<Arc<Origin>>,
+    /// Origins of the memory broker, one a topic, and those that stand in their place.
+    origins: Vec<(Arc<Origin>, Arc<Origin>)>,
 }
 
 /// Takes the answers to the kit's tokens.
@@ -30,18 +31,21 @@ pub(crate) struct RecordedSettler {
 
 impl RecordedSubscription {
     pub(crate) fn new(inner: Box<dyn Subscription>, group: Group, client: Arc<Client>) -> Self {
-        Self { inner, group, client, origin: None }
+        Self { inner, group, client, origins: Vec::new() }
     }
 
     fn recorded(&mut self, delivery: Delivery) -> Delivery {
         let mut parts = delivery.into_parts();
         let token = self.client.journal.handed(self.client.id, &self.client.by, &self.group, &parts);
         let inner = &parts.origin;
-        let origin = self.origin.get_or_insert_with(|| {
+        let known = self.origins.iter().find(|(known, _)| Arc::ptr_eq(known, inner)).map(|(_, origin)| origin);
+        let origin = known.cloned().unwrap_or_else(|| {
             let settler = RecordedSettler { origin: Arc::clone(inner), client: Arc::clone(&self.client) };
-            Origin::new(inner.topic.clone(), inner.queue.clone(), self.client.settler(settler))
+            let origin = Origin::new(inner.topic.clone(), inner.queue.clone(), self.client.settler(settler));
+            self.origins.push((Arc::clone(inner), Arc::clone(&origin)));
+            origin
         });
-        parts.origin = Arc::clone(origin);
+        parts.origin = origin;
         parts.token = token;
         Delivery::from_parts(parts)
     }
@@ -49,7 +53,7 @@ impl RecordedSubscription {
 
 #[async_trait]
 impl Subscription for RecordedSubscription {
-    fn topic(&self) -> &Topic {
+    fn topic(&self) -> Option<&Topic> {
         self.inner.topic()
     }
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use async_trait::async_trait;
 use micro_core::address::Address;
 use micro_core::broker::{
-    Broker, BrokerOptions, Capability, Message, Outcomes, Receipts, Settled, Start, SubscribeOptions, Subscription,
-    Topic,
+    Broker, BrokerOptions, Capability, HEALTH_LIMIT, Message, Outcomes, Receipts, Settled, Start, SubscribeOptions,
+    Subscription, Topic,
 };
 use micro_core::{Error, Kind, Result};
 use tokio::sync::oneshot;
@@ -205,6 +205,19 @@ impl Broker for Embedded {
             outcome = outcome.and(left.first().await);
         }
         outcome.and(connection.folder.flush().await)
+    }
+
+    /// Reads the folder's database; one whose writer is gone is opened anew, as by the next that asks for anything.
+    async fn health(&self) -> Result<()> {
+        let asked = async {
+            let folder = self.working().await?.folder;
+            blocking(move || folder.readable()).await
+        };
+        let answer = tokio::time::timeout(HEALTH_LIMIT, asked).await.unwrap_or_else(|_| {
+            let text = format!("the folder cannot be read within {HEALTH_LIMIT:?}; look whether its disk hangs");
+            Err(Error::new(Kind::Timeout, text))
+        });
+        answer.map_err(|error| error.operation("broker.health").with("address", self.address()))
     }
 
     fn publish(&self, topic: &Topic, messages: Vec<Message>) -> Receipts {

@@ -4,13 +4,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use micro_core::broker::{Outcomes, Settled};
 use micro_core::{Error, Result};
-use micro_engine::{Bell, Database, Home, Listener, Process, Shared, Signal, Wake, Writer};
+use micro_engine::{Bell, Database, Home, Listener, Process, Shared, Signal, Wake, Writer, failure};
 
 use crate::config::Settings;
 use crate::feeder;
 use crate::job::Job;
 use crate::member::Member;
-use crate::tables::{FILE, SCHEMA};
+use crate::tables::{FILE, SCHEMA, topic};
 use crate::work::Work;
 
 static OPEN: Shared<Folder> = Shared::new();
@@ -56,6 +56,12 @@ impl Folder {
     /// Returns why nothing more is written; whoever opens the folder then gets another.
     pub(crate) fn closed(&self) -> Option<Error> {
         self.writer.closed()
+    }
+
+    /// Reads a row where it lies now. It blocks.
+    pub(crate) fn readable(&self) -> Result<()> {
+        let reader = Database::reader(&self.database)?;
+        topic::any(&reader).map_err(|error| failure(&self.database, "read the database", error))
     }
 
     /// Waits until the queue of the writer has room.

@@ -242,6 +242,13 @@ impl Broker for Kafka {
         outcome.and(pool).and(closed)
     }
 
+    async fn health(&self) -> Result<()> {
+        match self.connection() {
+            Ok(connection) => connection.publisher.ask().await,
+            Err(error) => Err(error.operation("broker.health").with("address", self.address())),
+        }
+    }
+
     fn publish(&self, topic: &Topic, messages: Vec<Message>) -> Receipts {
         match self.connection() {
             Ok(connection) => connection.publisher.publish(topic, messages),

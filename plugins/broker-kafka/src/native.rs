@@ -4,6 +4,7 @@
 //!   would be a message that kills its readers.
 //! - It never tells the outcome of a commit that nobody blocks for.
 //! - Its client for topics is one of its own, which takes no access tokens.
+//! - It asks for the metadata of one topic, which may make it, or of all of them.
 #![allow(unsafe_code, reason = "the binding has no safe way for these")]
 
 use std::ffi::{CStr, CString, c_char, c_void};
@@ -19,9 +20,9 @@ use rdkafka::bindings::{
     rd_kafka_NewTopic_set_config, rd_kafka_admin_op_t, rd_kafka_commit_queue, rd_kafka_consume_batch_queue,
     rd_kafka_event_CreateTopics_result, rd_kafka_event_destroy, rd_kafka_event_error, rd_kafka_header_get_all,
     rd_kafka_headers_t, rd_kafka_message_destroy, rd_kafka_message_headers, rd_kafka_message_t,
-    rd_kafka_message_timestamp, rd_kafka_queue_destroy, rd_kafka_queue_get_consumer, rd_kafka_queue_get_partition,
-    rd_kafka_queue_new, rd_kafka_queue_poll, rd_kafka_queue_t, rd_kafka_resp_err_t, rd_kafka_timestamp_type_t,
-    rd_kafka_topic_result_error,
+    rd_kafka_message_timestamp, rd_kafka_metadata, rd_kafka_metadata_destroy, rd_kafka_queue_destroy,
+    rd_kafka_queue_get_consumer, rd_kafka_queue_get_partition, rd_kafka_queue_new, rd_kafka_queue_poll,
+    rd_kafka_queue_t, rd_kafka_resp_err_t, rd_kafka_timestamp_type_t, rd_kafka_topic_result_error,
 };
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -51,6 +52,31 @@ pub(crate) fn commit(consumer: &Consumer, offsets: &TopicPartitionList) -> Resul
     match code {
         rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
         code => Err(KafkaError::ConsumerCommit(code.into())),
+    }
+}
+
+/// Asks a server for what is known of the cluster, with no more topics than this client uses, and waits for the answer.
+///
+/// # Errors
+///
+/// If none answers in time.
+pub(crate) fn ask<C: rdkafka::ClientContext>(
+    client: &rdkafka::client::Client<C>,
+    limit: Duration,
+) -> Result<(), RDKafkaErrorCode> {
+    let limit = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
+    let mut metadata = ptr::null();
+    // SAFETY: the client is borrowed for the whole call; what it gives is destroyed here, once, and not looked at.
+    let code = unsafe {
+        let code = rd_kafka_metadata(client.native_ptr(), 0, ptr::null_mut(), &raw mut metadata, limit);
+        if code == rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            rd_kafka_metadata_destroy(metadata);
+        }
+        code
+    };
+    match code {
+        rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
+        code => Err(code.into()),
     }
 }
 

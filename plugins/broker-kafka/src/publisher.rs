@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use micro_core::broker::{Capability, Message, Outcomes, Receipts, Topic};
+use micro_core::broker::{Capability, HEALTH_LIMIT, Message, Outcomes, Receipts, Topic};
 use micro_core::{Error, Kind, Result};
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
@@ -15,6 +15,7 @@ use crate::config::{Dialect, Settings};
 use crate::context::{Deliveries, Watch};
 use crate::convert;
 use crate::error::{closed, convert, of_code};
+use crate::native;
 use crate::sent::{Batch, Sent};
 use crate::topics::{Parked, State, Topics};
 
@@ -336,6 +337,23 @@ impl Publisher {
             error = error.with("said", text);
         }
         Err(error.operation("broker.connect").with("address", &self.address))
+    }
+
+    /// Asks a server whether it answers now.
+    pub(crate) async fn ask(&self) -> Result<()> {
+        let asked = async {
+            let producer = self.producer()?;
+            let asking = tokio::task::spawn_blocking(move || native::ask(producer.client(), HEALTH_LIMIT));
+            let answer =
+                asking.await.map_err(|error| Error::new(Kind::Internal, "the asking broke off").source(error))?;
+            answer.map_err(|code| of_code("Kafka does not answer", code))
+        };
+        // The library counts its own time only, and the thread may come late.
+        let answer = tokio::time::timeout(HEALTH_LIMIT, asked).await.unwrap_or_else(|_| {
+            let tried = format!("Kafka does not answer within {HEALTH_LIMIT:?}");
+            Err(of_code(tried, Code::OperationTimedOut))
+        });
+        answer.map_err(|error| error.operation("broker.health").with("address", &self.address))
     }
 
     /// Sends what is queued and ends. What is not confirmed in time is said in the receipts.

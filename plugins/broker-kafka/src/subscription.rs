@@ -27,8 +27,8 @@ impl Pulling {
 
 #[async_trait]
 impl Subscription for Pulling {
-    fn topic(&self) -> &Topic {
-        &self.member.topic
+    fn topic(&self) -> Option<&Topic> {
+        Some(&self.member.topic)
     }
 
     fn queue(&self) -> Option<&Queue> {

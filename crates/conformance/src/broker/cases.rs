@@ -1,6 +1,6 @@
 use super::{
-    Need, Stage, away, events, groups, holding, life, options, order, outage, replay, routing, secrets, settlement,
-    transactions,
+    Need, Stage, away, clock, events, groups, holding, life, options, order, outage, patterns, replay, requests,
+    routing, secrets, settlement, transactions,
 };
 
 /// One rule of a broker, and what shows it.
@@ -18,6 +18,9 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         life::CASES,
         replay::CASES,
         transactions::CASES,
+        requests::CASES,
+        patterns::CASES,
+        clock::CASES,
         events::CASES,
         outage::CASES,
         away::CASES,
@@ -95,6 +98,10 @@ macro_rules! broker_cases {
             a_seek_moves_back_and_an_unknown_position_does_not
             everyone_new_reads_all_of_the_history
             what_a_transaction_holds_comes_all_or_not_at_all
+            each_request_gets_its_own_reply
+            a_request_without_a_reply_says_why
+            a_pattern_means_exactly_its_topics
+            a_clock_that_jumps_stops_no_timer
             an_event_without_a_content_type_is_a_named_dead_letter
             different_keys_run_in_parallel_and_one_key_never_does
             a_key_that_hangs_stops_no_other
@@ -115,6 +122,7 @@ macro_rules! broker_cases {
             after_a_cut_a_subscription_goes_on_by_itself
             a_half_open_connection_loses_nothing
             what_is_published_while_the_server_is_down_arrives_or_says_so
+            health_tells_whether_the_server_answers
             order_survives_cuts_and_a_killed_server
             a_buffer_is_bounded_while_the_server_is_away
             an_absent_server_is_waited_for_as_long_as_was_said

@@ -40,6 +40,11 @@ pub trait Fixture: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// Tells whether the plugin goes by tokio's clock in everything, so that a case may stop it and let it jump.
+    fn simulated(&self) -> bool {
+        false
+    }
+
     /// Returns how long the suite waits.
     fn limits(&self) -> Limits {
         Limits::default()

@@ -1,4 +1,4 @@
-use micro_core::broker::{Capability, Message, Position, Start, SubscribeOptions};
+use micro_core::broker::{Capability, Message, Pattern, Position, ReplyTo, Start, SubscribeOptions};
 use micro_core::{Kind, Result};
 
 use super::{Fixture, Stage};
@@ -26,6 +26,8 @@ pub enum Need {
     Partition,
     Deduplication,
     Transactions,
+    Reply,
+    Wildcard,
     PublishTime,
     MaxBody,
     /// Not declared by the plugin but given by the fixture: a server that can be killed and cut off.
@@ -36,6 +38,8 @@ pub enum Need {
     Counted,
     /// The same: a server that asks for an account.
     Guarded,
+    /// The same: a clock that can jump.
+    Simulated,
 }
 
 impl Need {
@@ -59,11 +63,14 @@ impl Need {
             Self::Partition => "partition",
             Self::Deduplication => "deduplication",
             Self::Transactions => "transactions",
+            Self::Reply => "reply",
+            Self::Wildcard => "wildcard",
             Self::PublishTime => "publish_time",
             Self::MaxBody => "max_body",
             Self::Server | Self::Nobody => "no server",
             Self::Counted => "no count",
             Self::Guarded => "no accounts",
+            Self::Simulated => "no simulated clock",
         }
     }
 
@@ -75,6 +82,7 @@ impl Need {
             Self::Server | Self::Nobody => fixture.nobody().is_some(),
             Self::Counted => fixture.counted().is_some(),
             Self::Guarded => fixture.guarded().is_some(),
+            Self::Simulated => fixture.simulated(),
             Self::Persistent => by.persistent,
             Self::Queues => by.queues,
             Self::Backlog => by.backlog,
@@ -91,6 +99,8 @@ impl Need {
             Self::Partition => by.partition,
             Self::Deduplication => by.deduplication,
             Self::Transactions => by.transactions,
+            Self::Reply => by.reply,
+            Self::Wildcard => by.wildcard,
             Self::PublishTime => by.publish_time,
             Self::MaxBody => by.max_body.is_some(),
         }
@@ -124,6 +134,16 @@ impl Need {
                 unsupported("resume", subscription.resume().await)
             }
             Self::Transactions => unsupported("a transaction", broker.transaction().await),
+            Self::Wildcard => {
+                let pattern = Pattern::new("refused.*")?;
+                unsupported("a pattern of topics", broker.subscribe_pattern(&pattern, plain).await)
+            }
+            Self::Reply => {
+                let asked = broker.request(&topic, Message::new("?"), stage.limits().absent);
+                unsupported("a request", stage.present("the refusal", asked).await?)?;
+                let replied = broker.reply(&ReplyTo::new("nowhere"), Message::new("!")).first();
+                unsupported("a reply", stage.present("the refusal", replied).await?)
+            }
             Self::Delay => publish_refused(stage, Message::new("late").delay(stage.limits().absent)).await,
             Self::Ttl => publish_refused(stage, Message::new("short").ttl(stage.limits().absent)).await,
             Self::Partition => publish_refused(stage, Message::new("there").partition(0)).await,
@@ -159,7 +179,8 @@ impl Need {
             | Self::Server
             | Self::Nobody
             | Self::Counted
-            | Self::Guarded => Ok(()),
+            | Self::Guarded
+            | Self::Simulated => Ok(()),
         }
     }
 }

@@ -2,18 +2,21 @@
 
 mod away;
 mod cases;
+mod clock;
 mod events;
 mod fixture;
 mod gate;
 mod groups;
-mod hurry;
 mod holding;
+mod hurry;
 mod life;
 mod options;
 mod order;
 mod outage;
+mod patterns;
 mod refusing;
 mod replay;
+mod requests;
 mod routing;
 mod run;
 mod secrets;

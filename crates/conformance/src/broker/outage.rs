@@ -1,11 +1,13 @@
-//! B81, B100 to B105: servers that die, are cut off, and were never there.
+//! B81, B100 to B105, B111: servers that die, are cut off, and were never there.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use micro_core::Kind;
-use micro_core::broker::{Broker, Delivery, Message, Settle, Settlement, Start, SubscribeOptions, Subscription, Topic};
+use micro_core::broker::{
+    Broker, Delivery, HEALTH_LIMIT, Message, Settle, Settlement, Start, SubscribeOptions, Subscription, Topic,
+};
 
 use super::stage::{number, numbered};
 use super::{Server, Stage};
@@ -19,6 +21,7 @@ rules! { broker:
     B101 after_a_cut_a_subscription_goes_on_by_itself [Server, Queues] "a subscription whose connection was cut comes back by itself, with its place in the queue";
     B102 a_half_open_connection_loses_nothing [Server, Queues] "while packets vanish nothing is confirmed, and when they flow again everything arrives";
     B103 what_is_published_while_the_server_is_down_arrives_or_says_so [Server, Queues, Persistent] "a publish while the server is down waits; it arrives after the return, or its receipt is an error";
+    B111 health_tells_whether_the_server_answers [Server] "health says within 5 s that the server was cut off or swallows what is sent, never waits longer than 3 s, names the address, and is well after the heal; after the end it is Closed";
 }
 
 /// Runs what blocks beside the case.
@@ -169,4 +172,54 @@ async fn what_is_published_while_the_server_is_down_arrives_or_says_so(stage: St
     let receipts = stage.present("receipts after the return", receipts).await?;
     let confirmed: Vec<usize> = (0..20).zip(receipts).filter(|(_, r)| r.is_ok()).map(|(number, _)| number).collect();
     read_all(&stage, &mut subscription, &confirmed).await
+}
+
+/// A server that went away is noticed within this time.
+const NOTICED: Duration = Duration::from_secs(5);
+
+async fn health_tells_whether_the_server_answers(stage: Stage) -> Result<(), Failed> {
+    let server = stage.server().await?;
+    let client = connected(&stage, &server).await?;
+    asked(&client).await??;
+    let away: [fn(&dyn Server); 2] = [|server| server.cut(), |server| server.hold()];
+    for go in away {
+        blocking(&server, go).await?;
+        let error = ill_within(&client, NOTICED).await?;
+        let fits = matches!(error.kind(), Kind::Unavailable | Kind::Timeout | Kind::Closed);
+        ensure!(fits, "the kind is {:?}: {error}", error.kind());
+        ensure!(error.to_string().contains(&client.address()), "the error does not name the address: {error}");
+        blocking(&server, |server| server.heal()).await?;
+        stage.present("health after the heal", well(&client)).await??;
+    }
+    stage.present("disconnect", client.disconnect()).await??;
+    match asked(&client).await? {
+        Err(error) if error.kind() == Kind::Closed => Ok(()),
+        answer => Err(Failed::new(format!("the health after the end is {answer:?}, not Closed"))),
+    }
+}
+
+/// Asks for the health, within its limit and the time that a busy machine takes.
+async fn asked(client: &Arc<dyn Broker>) -> Result<micro_core::Result<()>, Failed> {
+    let late = || Failed::new(format!("health had no answer within {HEALTH_LIMIT:?}"));
+    tokio::time::timeout(HEALTH_LIMIT + Duration::from_millis(500), client.health()).await.map_err(|_| late())
+}
+
+async fn ill_within(client: &Arc<dyn Broker>, limit: Duration) -> Result<micro_core::Error, Failed> {
+    let began = tokio::time::Instant::now();
+    while began.elapsed() < limit {
+        if let Err(error) = asked(client).await? {
+            let after = began.elapsed();
+            ensure!(after <= limit, "that it is ill was told after {after:?}");
+            return Ok(error);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Err(Failed::new(format!("health is well {limit:?} after the server went away")))
+}
+
+async fn well(client: &Arc<dyn Broker>) -> Result<(), Failed> {
+    while asked(client).await?.is_err() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
 }

@@ -2,10 +2,12 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use micro_core::broker::{
-    Broker, BrokerOptions, Capability, Message, Outcomes, Receipts, SubscribeOptions, Subscription, Topic, Transaction,
+    Broker, BrokerOptions, Capability, Message, Outcomes, Pattern, Receipts, ReplyTo, SubscribeOptions, Subscription,
+    Topic, Transaction,
 };
 use micro_core::{Error, Kind, Result};
 
@@ -51,6 +53,10 @@ impl Broker for Refusing {
         self.inner.disconnect().await
     }
 
+    async fn health(&self) -> Result<()> {
+        self.inner.health().await
+    }
+
     fn publish(&self, topic: &Topic, messages: Vec<Message>) -> Receipts {
         if *topic == self.topic {
             return Outcomes::failed(messages.len(), &Error::new(Kind::Unavailable, "this topic takes nothing today"));
@@ -66,8 +72,20 @@ impl Broker for Refusing {
         self.inner.subscribe(topic, options).await
     }
 
+    async fn subscribe_pattern(&self, pattern: &Pattern, options: SubscribeOptions) -> Result<Box<dyn Subscription>> {
+        self.inner.subscribe_pattern(pattern, options).await
+    }
+
     async fn transaction(&self) -> Result<Box<dyn Transaction>> {
         self.inner.transaction().await
+    }
+
+    async fn request(&self, topic: &Topic, message: Message, within: Duration) -> Result<Message> {
+        self.inner.request(topic, message, within).await
+    }
+
+    fn reply(&self, to: &ReplyTo, message: Message) -> Receipts {
+        self.inner.reply(to, message)
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -3,11 +3,12 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use micro_core::broker::{
-    Broker, BrokerOptions, Capability, Delivery, Memory, Message, Outcomes, Position, Queue, Receipts, Settle,
-    Settlement, Start, SubscribeOptions, Subscription, Topic,
+    Broker, BrokerOptions, Capability, Delivery, Memory, Message, Outcomes, Pattern, Position, Queue, Receipts,
+    ReplyTo, Settle, Settlement, Start, SubscribeOptions, Subscription, Topic,
 };
 use micro_core::{Error, Kind, Result};
 use tokio::runtime::{Handle, Id};
@@ -157,6 +158,10 @@ impl Broker for Hooked {
         if self.hooks.disconnects { self.hooks.memory.disconnect().await } else { Ok(()) }
     }
 
+    async fn health(&self) -> Result<()> {
+        self.hooks.memory.health().await
+    }
+
     fn publish(&self, topic: &Topic, messages: Vec<Message>) -> Receipts {
         match self.check() {
             Ok(()) => self.hooks.memory.publish(topic, messages),
@@ -176,6 +181,21 @@ impl Broker for Hooked {
         })?;
         let (hooks, world) = (Arc::clone(&self.hooks), Arc::clone(&self.world));
         Ok(Box::new(HookedSubscription { inner, hooks, world, paused: false }))
+    }
+
+    async fn subscribe_pattern(&self, pattern: &Pattern, options: SubscribeOptions) -> Result<Box<dyn Subscription>> {
+        self.check()?;
+        let inner = self.hooks.memory.subscribe_pattern(pattern, options).await?;
+        let (hooks, world) = (Arc::clone(&self.hooks), Arc::clone(&self.world));
+        Ok(Box::new(HookedSubscription { inner, hooks, world, paused: false }))
+    }
+
+    async fn request(&self, topic: &Topic, message: Message, within: Duration) -> Result<Message> {
+        self.hooks.memory.request(topic, message, within).await
+    }
+
+    fn reply(&self, to: &ReplyTo, message: Message) -> Receipts {
+        self.hooks.memory.reply(to, message)
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -200,7 +220,7 @@ struct HookedSubscription {
 
 #[async_trait]
 impl Subscription for HookedSubscription {
-    fn topic(&self) -> &Topic {
+    fn topic(&self) -> Option<&Topic> {
         self.inner.topic()
     }
 

@@ -21,6 +21,10 @@ impl Fixture for InMemory {
     fn counted(&self) -> Option<Arc<dyn Counted>> {
         Some(Arc::new(Alone(Arc::new(Memory::new()))))
     }
+
+    fn simulated(&self) -> bool {
+        true
+    }
 }
 
 /// A world of its own.

@@ -3,15 +3,18 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use micro_core::Result;
 use micro_core::broker::{
-    Broker, BrokerOptions, Capability, Delivery, Memory, Message, Origin, Outcomes, Queue, Receipt, Receipts, Settle,
-    Settled, Settlement, Settler, Start, SubscribeOptions, Subscription, Token, Topic, Transaction,
+    Broker, BrokerOptions, Capability, Delivery, Memory, Message, Origin, Outcomes, Pattern, Queue, Receipt, Receipts,
+    ReplyTo, Settle, Settled, Settlement, Settler, Start, SubscribeOptions, Subscription, Token, Topic, Transaction,
 };
 
 type Change<T> = Option<Box<dyn Fn(T) -> T + Send + Sync>>;
+type Ask = Option<Box<dyn Fn(Memory, Topic, Message, Duration) -> BoxFuture<'static, Result<Message>> + Send + Sync>>;
 type Make<T> = Option<Box<dyn Fn(Memory) -> T + Send + Sync>>;
 
 /// What is done wrong; nothing by default.
@@ -22,6 +25,8 @@ pub(crate) struct Tamper {
     /// With the topic that is published to, and subscribed to.
     pub(crate) publish_topic: Change<Topic>,
     pub(crate) subscribe_topic: Change<Topic>,
+    /// With the pattern that is subscribed to.
+    pub(crate) pattern: Change<Pattern>,
     /// With what is published. Receipts are there for what the caller gave.
     pub(crate) publish: Change<Vec<Message>>,
     /// With the receipts of what was not published.
@@ -34,6 +39,10 @@ pub(crate) struct Tamper {
     pub(crate) settle: Change<Vec<Settlement>>,
     /// Handlers that are at work are not heard.
     pub(crate) deaf: bool,
+    /// With a request, in place of memory.
+    pub(crate) request: Ask,
+    /// With a reply.
+    pub(crate) reply: Change<Message>,
     /// Makes transactions for a client of the same world.
     pub(crate) transaction: Make<Box<dyn Transaction>>,
 }
@@ -133,6 +142,10 @@ impl Broker for Tampered {
         self.memory.disconnect().await
     }
 
+    async fn health(&self) -> Result<()> {
+        self.memory.health().await
+    }
+
     fn publish(&self, topic: &Topic, messages: Vec<Message>) -> Receipts {
         let count = messages.len();
         let topic = changed(&self.tamper.publish_topic, topic.clone());
@@ -154,11 +167,28 @@ impl Broker for Tampered {
         Ok(Box::new(TamperedSubscription { inner, tamper: Arc::clone(&self.tamper) }))
     }
 
+    async fn subscribe_pattern(&self, pattern: &Pattern, options: SubscribeOptions) -> Result<Box<dyn Subscription>> {
+        let pattern = changed(&self.tamper.pattern, pattern.clone());
+        let inner = self.memory.subscribe_pattern(&pattern, changed(&self.tamper.options, options)).await?;
+        Ok(Box::new(TamperedSubscription { inner, tamper: Arc::clone(&self.tamper) }))
+    }
+
     async fn transaction(&self) -> Result<Box<dyn Transaction>> {
         match &self.tamper.transaction {
             Some(make) => Ok(make(self.memory.clone())),
             None => self.memory.transaction().await,
         }
+    }
+
+    async fn request(&self, topic: &Topic, message: Message, within: Duration) -> Result<Message> {
+        match &self.tamper.request {
+            Some(request) => request(self.memory.clone(), topic.clone(), message, within).await,
+            None => self.memory.request(topic, message, within).await,
+        }
+    }
+
+    fn reply(&self, to: &ReplyTo, message: Message) -> Receipts {
+        self.memory.reply(to, changed(&self.tamper.reply, message))
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -179,7 +209,7 @@ struct TamperedSubscription {
 
 #[async_trait]
 impl Subscription for TamperedSubscription {
-    fn topic(&self) -> &Topic {
+    fn topic(&self) -> Option<&Topic> {
         self.inner.topic()
     }
 

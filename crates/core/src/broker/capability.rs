@@ -39,6 +39,8 @@ pub struct Capability {
     pub wildcard: bool,
     /// Publishing and settling may be one [`Transaction`](super::Transaction).
     pub transactions: bool,
+    /// A message may be a request, and get a reply.
+    pub reply: bool,
     /// A delivery says when it was published.
     pub publish_time: bool,
     /// Headers arrive with the case they were sent with.

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
-use super::{Message, Position, Queue, Reason, Settle, Settlement, Settler, Token, Topic};
+use super::{Message, Position, Queue, Reason, ReplyTo, Settle, Settlement, Settler, Token, Topic};
 use crate::{Headers, Result};
 
 /// One message handed to one subscriber.
@@ -192,6 +192,12 @@ impl Delivery {
     #[must_use]
     pub fn position(&self) -> Option<Position> {
         self.parts().position
+    }
+
+    /// Returns where a reply to it goes, if it is a request; for [`Broker::reply`](super::Broker::reply).
+    #[must_use]
+    pub fn reply_to(&self) -> Option<ReplyTo> {
+        self.headers().get_bytes(ReplyTo::HEADER).cloned().map(ReplyTo::new)
     }
 
     /// Returns the plugin's number for it.

@@ -12,6 +12,7 @@
 //! 7. Everything in flight is bounded by [`SubscribeOptions::in_flight`].
 //! 8. Connections come back by themselves, with their subscriptions.
 //! 9. Constructing does no I/O; errors name the address and hide the password.
+//! 10. [`Broker::health`] says within [`HEALTH_LIMIT`] whether the server answers now.
 
 mod capability;
 mod delivery;
@@ -19,12 +20,15 @@ pub mod memory;
 mod message;
 mod options;
 mod outcomes;
+mod pattern;
+mod reply;
 mod settle;
 mod topic;
 mod transaction;
 
 use std::any::Any;
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -34,11 +38,16 @@ pub use memory::Memory;
 pub use message::{Message, MessageOptions};
 pub use options::{BrokerOptions, Start, SubscribeOptions};
 pub use outcomes::{Outcomes, Promise};
+pub use pattern::Pattern;
+pub use reply::ReplyTo;
 pub use settle::{Reason, Settle, Settled, Settlement, Settler, Token};
 pub use topic::{Queue, Topic};
 pub use transaction::Transaction;
 
 use crate::{Error, Result};
+
+/// How long [`Broker::health`] waits at most.
+pub const HEALTH_LIMIT: Duration = Duration::from_secs(3);
 
 /// The answers to a batch of published messages, one a message, in order.
 pub type Receipts = Outcomes<Receipt>;
@@ -121,6 +130,19 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
     /// If something queued could not be sent; the receipts of those messages say the same.
     async fn disconnect(&self) -> Result<()>;
 
+    /// Tells whether the server answers now; asks it, and waits no longer than [`HEALTH_LIMIT`].
+    ///
+    /// It mends nothing and changes nothing: connections come back by themselves.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect)'s, with the address: [`Kind::Unavailable`](crate::Kind::Unavailable) or
+    /// [`Kind::Timeout`](crate::Kind::Timeout) while it does not answer, [`Kind::Closed`](crate::Kind::Closed) unless
+    /// connected.
+    ///
+    /// Cancel-safe.
+    async fn health(&self) -> Result<()>;
+
     /// Enqueues messages for a topic, at once and in order, and returns their receipts to come.
     ///
     /// Must be called within a tokio runtime. A message that cannot be sent (too large, bad header, not connected) gets
@@ -143,6 +165,23 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
     /// [`Kind::Unsupported`](crate::Kind::Unsupported) for an option that the capability does not declare.
     async fn subscribe(&self, topic: &Topic, options: SubscribeOptions) -> Result<Box<dyn Subscription>>;
 
+    /// Subscribes to all topics of a pattern, those made later too, and returns when the subscription is live.
+    ///
+    /// Each delivery names its own topic. A queue is one of that name on each of the topics; the limit of
+    /// [`in_flight`](SubscribeOptions::in_flight) holds over all of them. A topic made later is read from its beginning.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Unsupported`](crate::Kind::Unsupported) unless [`Capability::wildcard`] is declared, and for an option that
+    /// the capability does not declare; [`Kind::InvalidArgument`](crate::Kind::InvalidArgument) for a start at a position,
+    /// which is one of a single topic.
+    async fn subscribe_pattern(&self, pattern: &Pattern, options: SubscribeOptions) -> Result<Box<dyn Subscription>> {
+        let _ = options;
+        Err(Error::unsupported("this broker", "a pattern of topics")
+            .operation("broker.subscribe")
+            .with("pattern", pattern))
+    }
+
     /// Begins a transaction.
     ///
     /// # Errors
@@ -152,6 +191,38 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
         Err(Error::unsupported("this broker", "transactions"))
     }
 
+    /// Publishes a request and waits for the first reply to it.
+    ///
+    /// Every subscriber of the topic gets the request as any other message, with a [`Delivery::reply_to`]; the replies after
+    /// the first are dropped, as one that comes too late. Where the broker can, a request that nobody has taken within the
+    /// time is not delivered after it, unless its own [`ttl`](Message::ttl) says otherwise.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::NoResponder`](crate::Kind::NoResponder) at once if nobody subscribes to the topic: surely not done.
+    /// [`Kind::Timeout`](crate::Kind::Timeout) if no reply came within the time: it may have been done.
+    /// [`Kind::ResourceExhausted`](crate::Kind::ResourceExhausted) if too many requests wait,
+    /// [`Kind::Closed`](crate::Kind::Closed) once disconnected, and what a publish may fail with.
+    /// [`Kind::Unsupported`](crate::Kind::Unsupported) unless [`Capability::reply`] is declared.
+    ///
+    /// Dropping the future gives the reply up; the request may be handled all the same.
+    async fn request(&self, topic: &Topic, message: Message, within: Duration) -> Result<Message> {
+        let _ = (message, within);
+        Err(Error::unsupported("this broker", "requests").operation("broker.request").with("topic", topic))
+    }
+
+    /// Sends the reply to a request; the receipt says that it is on its way, not that somebody still waits for it.
+    ///
+    /// It settles nothing: the delivery is acknowledged as any other. A message option, as a delay, is refused.
+    ///
+    /// The error in the receipt is [`Kind::InvalidArgument`](crate::Kind::InvalidArgument) for what is no address of a
+    /// reply of this broker's, and [`Kind::Unsupported`](crate::Kind::Unsupported) unless [`Capability::reply`] is
+    /// declared.
+    fn reply(&self, to: &ReplyTo, message: Message) -> Receipts {
+        let _ = (to, message);
+        Receipts::failed(1, &Error::unsupported("this broker", "replies").operation("broker.reply"))
+    }
+
     /// Returns itself, for a caller that knows the plugin and wants the native client.
     fn as_any(&self) -> &dyn Any;
 }
@@ -159,8 +230,8 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
 /// A live subscription: the pulling side of one subscriber.
 #[async_trait]
 pub trait Subscription: fmt::Debug + Send {
-    /// Returns the topic.
-    fn topic(&self) -> &Topic;
+    /// Returns the topic; `None` if it is a pattern's, whose deliveries name theirs.
+    fn topic(&self) -> Option<&Topic>;
 
     /// Returns the queue it shares, or `None` if it gets everything.
     fn queue(&self) -> Option<&Queue>;

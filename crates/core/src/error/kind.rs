@@ -31,6 +31,8 @@ pub enum Kind {
     UnknownEndpoint,
     /// The service is not registered, or none of its nodes passes the filters.
     NoNode,
+    /// Nobody listens where the request went: surely not done.
+    NoResponder,
     /// The time given is over; it may or may not have been done.
     Timeout,
     /// The caller went away.
@@ -87,7 +89,7 @@ impl Kind {
             Self::ResourceExhausted => 429,
             Self::Cancelled => 499,
             Self::Unsupported | Self::UnknownEndpoint => 501,
-            Self::Unavailable | Self::Refused | Self::Closed => 503,
+            Self::Unavailable | Self::Refused | Self::Closed | Self::NoResponder => 503,
             Self::DiskFull => 507,
             Self::NoNode | Self::ReadOnly | Self::Corrupt | Self::NewerVersion | Self::Internal | Self::Unknown => 500,
         }
@@ -119,7 +121,9 @@ impl Kind {
     pub(super) fn retry(self) -> Retry {
         match self {
             Self::Refused => Retry::Now,
-            Self::Unavailable | Self::ResourceExhausted | Self::NoNode => Retry::After(Duration::from_millis(100)),
+            Self::Unavailable | Self::ResourceExhausted | Self::NoNode | Self::NoResponder => {
+                Retry::After(Duration::from_millis(100))
+            }
             _ => Retry::Never,
         }
     }

@@ -3,10 +3,11 @@
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use micro_core::broker::{
-    Broker, BrokerOptions, Capability, Delivery, Memory, Message, Queue, Receipts, SubscribeOptions, Subscription,
-    Topic,
+    Broker, BrokerOptions, Capability, Delivery, Memory, Message, Pattern, Queue, Receipts, ReplyTo, SubscribeOptions,
+    Subscription, Topic,
 };
 use micro_core::{Error, Kind, Result};
 
@@ -54,6 +55,9 @@ impl Broker for Faulty {
     async fn disconnect(&self) -> Result<()> {
         self.memory.disconnect().await
     }
+    async fn health(&self) -> Result<()> {
+        self.memory.health().await
+    }
     fn publish(&self, topic: &Topic, messages: Vec<Message>) -> Receipts {
         if topic.as_str().ends_with(".dead") {
             self.tried.fetch_add(1, Ordering::SeqCst);
@@ -72,6 +76,18 @@ impl Broker for Faulty {
         let ends = self.ends.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
         Ok(if ends { Box::new(Ending { inner, given: false }) } else { inner })
     }
+    async fn subscribe_pattern(&self, pattern: &Pattern, options: SubscribeOptions) -> Result<Box<dyn Subscription>> {
+        self.memory.subscribe_pattern(pattern, options).await
+    }
+
+    async fn request(&self, topic: &Topic, message: Message, within: Duration) -> Result<Message> {
+        self.memory.request(topic, message, within).await
+    }
+
+    fn reply(&self, to: &ReplyTo, message: Message) -> Receipts {
+        self.memory.reply(to, message)
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
@@ -86,7 +102,7 @@ struct Ending {
 
 #[async_trait::async_trait]
 impl Subscription for Ending {
-    fn topic(&self) -> &Topic {
+    fn topic(&self) -> Option<&Topic> {
         self.inner.topic()
     }
     fn queue(&self) -> Option<&Queue> {

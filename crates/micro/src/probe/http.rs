@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use http_body_util::Full;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, header};
@@ -119,8 +120,8 @@ async fn accept(listener: TcpListener, metrics: Metrics, port: Weak<Port>) {
         let (metrics, port) = (metrics.clone(), Weak::clone(&port));
         connections.spawn(async move {
             let service = service_fn(|request: Request<Incoming>| {
-                let answer = answer(&request, &metrics, &port);
-                async move { Ok::<_, Infallible>(answer) }
+                let (metrics, port) = (metrics.clone(), Weak::clone(&port));
+                async move { Ok::<_, Infallible>(answer(&request, &metrics, &port).await) }
             });
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -134,7 +135,7 @@ async fn accept(listener: TcpListener, metrics: Metrics, port: Weak<Port>) {
     }
 }
 
-fn answer(request: &Request<Incoming>, metrics: &Metrics, port: &Weak<Port>) -> Response<Full<Bytes>> {
+async fn answer(request: &Request<Incoming>, metrics: &Metrics, port: &Weak<Port>) -> Response<Full<Bytes>> {
     const TEXT: &str = "text/plain; charset=utf-8";
     if ![Method::GET, Method::HEAD].contains(request.method()) {
         return reply(StatusCode::METHOD_NOT_ALLOWED, TEXT, "ask with GET\n".into());
@@ -143,7 +144,8 @@ fn answer(request: &Request<Incoming>, metrics: &Metrics, port: &Weak<Port>) -> 
         "/live" => reply(StatusCode::OK, TEXT, "live\n".into()),
         "/ready" => {
             let services = port.upgrade().map(|port| port.services().clone()).unwrap_or_default();
-            let missing: Vec<_> = services.iter().filter_map(|ready| ready.missing()).collect();
+            let missing = join_all(services.iter().map(|ready| ready.missing_now())).await;
+            let missing: Vec<_> = missing.into_iter().flatten().collect();
             match missing.is_empty() {
                 true => reply(StatusCode::OK, TEXT, "ready\n".into()),
                 false => reply(StatusCode::SERVICE_UNAVAILABLE, TEXT, missing.join("\n") + "\n"),

@@ -3,20 +3,24 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What `/ready` asks. A service is ready once it has started, which includes a connected broker, while it is registered,
-/// and until it begins to stop.
+use micro_core::broker::Broker;
+
+/// What `/ready` asks. A service is ready once it has started, which includes a connected broker, while it is registered
+/// and its broker answers, and until it begins to stop.
 #[derive(Debug)]
 pub(crate) struct Ready {
     service: String,
+    broker: Arc<dyn Broker>,
     started: AtomicBool,
     registered: Arc<AtomicBool>,
     stopping: AtomicBool,
 }
 
 impl Ready {
-    pub(crate) fn new(service: &str) -> Self {
+    pub(crate) fn new(service: &str, broker: Arc<dyn Broker>) -> Self {
         Self {
             service: service.to_owned(),
+            broker,
             started: AtomicBool::new(false),
             registered: Arc::default(),
             stopping: AtomicBool::new(false),
@@ -36,7 +40,16 @@ impl Ready {
         self.stopping.store(true, Ordering::Release);
     }
 
-    /// Returns the service's name and what is missing.
+    /// Returns the service's name and what is missing, its broker's answer included, for which it waits up to 3 s.
+    pub(crate) async fn missing_now(&self) -> Option<String> {
+        if let Some(missing) = self.missing() {
+            return Some(missing);
+        }
+        let ill = self.broker.health().await.err()?;
+        Some(format!("{} has no broker that answers: {ill}", self.service))
+    }
+
+    /// Returns the service's name and what is missing, as far as it is known without asking anybody.
     pub(crate) fn missing(&self) -> Option<String> {
         let missing = if self.stopping.load(Ordering::Acquire) {
             "is stopping"
@@ -53,12 +66,14 @@ impl Ready {
 
 #[cfg(test)]
 mod tests {
+    use micro_core::broker::Memory;
+
     use super::*;
 
     // features: M5
     #[test]
     fn a_service_is_ready_from_its_registration_until_its_stop() {
-        let ready = Ready::new("greeter");
+        let ready = Ready::new("greeter", Arc::new(Memory::new()));
         assert!(ready.missing().unwrap().starts_with("greeter is starting"));
         ready.started();
         assert!(ready.missing().unwrap().starts_with("greeter is not registered"));
@@ -66,5 +81,23 @@ mod tests {
         assert_eq!(ready.missing(), None);
         ready.stopping();
         assert_eq!(ready.missing().unwrap(), "greeter is stopping");
+    }
+
+    // features: M5
+    #[tokio::test]
+    async fn a_service_is_not_ready_while_its_broker_does_not_answer() {
+        let broker = Arc::new(Memory::new());
+        let ready = Ready::new("greeter", Arc::<Memory>::clone(&broker));
+        ready.started();
+        ready.registered().store(true, Ordering::Release);
+        let missing = ready.missing_now().await.unwrap();
+        assert!(
+            missing.starts_with("greeter has no broker that answers: the memory broker is not connected"),
+            "{missing}"
+        );
+        broker.connect().await.unwrap();
+        assert_eq!(ready.missing_now().await, None);
+        ready.stopping();
+        assert_eq!(ready.missing_now().await.unwrap(), "greeter is stopping");
     }
 }

@@ -141,7 +141,7 @@ impl Running {
         self.open().probe.as_ref().map(Probe::address)
     }
 
-    /// Tells whether callers can find it: what `/ready` answers.
+    /// Tells whether callers can find it. `/ready` asks besides whether the broker answers.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.ready.missing().is_none()

@@ -22,7 +22,7 @@ pub(super) async fn start(service: Service) -> Result<Running> {
     tracing::info!("Starting [service] {}", settings.name);
     tracing::debug!("Settings of {}: {}", settings.name, settings.shown.join(" "));
 
-    let ready = Arc::new(Ready::new(&settings.name));
+    let ready = Arc::new(Ready::new(&settings.name, Arc::clone(&broker)));
     // From here on a start that is cancelled is stopped as a running service is that is dropped.
     let open = Open::new(settings.name.clone(), settings.drain, hooks);
     let mut running = Running::new(open, Arc::clone(&ready), client.clone());

@@ -1,6 +1,8 @@
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use micro::broker::Broker;
 use micro::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -62,4 +64,23 @@ async fn a_probe_port_that_is_taken_is_named() {
         text.contains(&format!("cannot serve /metrics, /live and /ready at {address}; give another --http_address")),
         "{text}"
     );
+}
+
+// features: M5
+#[tokio::test]
+async fn a_service_whose_broker_does_not_answer_is_live_but_not_ready() {
+    let broker: Arc<dyn Broker> = Arc::new(micro::broker::Memory::new());
+    let name = unique("cut-off");
+    let service = service(&name).broker(Arc::clone(&broker)).http_address("127.0.0.1:0").build().unwrap();
+    let running = service.start().await.unwrap();
+    let address = running.http_address().unwrap();
+    assert_eq!(get(address, "/ready").await, (200, "ready\n".into()));
+    broker.disconnect().await.unwrap();
+    let (status, text) = get(address, "/ready").await;
+    assert_eq!(status, 503, "{text}");
+    assert!(text.starts_with(&format!("{name} has no broker that answers: ")) && text.contains("memory://"), "{text}");
+    assert_eq!(get(address, "/live").await, (200, "live\n".into()));
+    broker.connect().await.unwrap();
+    assert_eq!(get(address, "/ready").await, (200, "ready\n".into()));
+    running.stop().await.unwrap();
 }

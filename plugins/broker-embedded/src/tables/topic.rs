@@ -83,6 +83,13 @@ pub(crate) fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
 }
 
+/// Reads a row, if there is one.
+pub(crate) fn any(connection: &Connection) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare("SELECT id FROM topic LIMIT 1")?;
+    let _ = statement.query([])?.next()?;
+    Ok(())
+}
+
 /// Finds the end of a partition in the tables.
 pub(crate) fn end(connection: &Connection, topic: i64, partition: u32) -> rusqlite::Result<End> {
     let sql = "SELECT place, total, time FROM message WHERE place BETWEEN ? AND ? ORDER BY place DESC LIMIT 1";

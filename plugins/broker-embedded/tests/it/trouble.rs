@@ -116,3 +116,17 @@ async fn once_there_is_room_again_the_same_program_goes_on_and_lacks_nothing() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_folder_that_is_gone_is_an_illness_by_name_and_one_that_is_back_is_not() {
+    let desk = Desk::open().await;
+    desk.broker.health().await.unwrap();
+    let (here, away) = (desk.folder.path().join("broker.db"), desk.folder.path().join("away.db"));
+    std::fs::rename(&here, &away).unwrap();
+    let error = desk.broker.health().await.unwrap_err();
+    assert!(error.to_string().contains(desk.folder.path().to_str().unwrap()), "{error}");
+    std::fs::rename(&away, &here).unwrap();
+    desk.broker.health().await.unwrap();
+    desk.broker.disconnect().await.unwrap();
+    assert_eq!(desk.broker.health().await.unwrap_err().kind(), Kind::Closed);
+}

@@ -58,6 +58,10 @@ impl Broker for Front {
         self.memory.disconnect().await
     }
 
+    async fn health(&self) -> Result<()> {
+        self.memory.health().await
+    }
+
     fn publish(&self, topic: &Topic, messages: Vec<Message>) -> Receipts {
         if self.listens {
             let listening = self.memory.subscribe(topic, SubscribeOptions::new());

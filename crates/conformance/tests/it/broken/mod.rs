@@ -1,6 +1,7 @@
 //! The broken doubles: each breaks the rule of one case, and the case must catch it.
 
 mod away;
+mod clock;
 mod events;
 mod front;
 mod groups;
@@ -9,7 +10,9 @@ mod life;
 mod options;
 mod order;
 mod outage;
+mod patterns;
 mod replay;
+mod requests;
 mod routing;
 mod secrets;
 mod settlement;
@@ -96,6 +99,9 @@ fn doubles() -> Vec<Double> {
         life::doubles(),
         replay::doubles(),
         transactions::doubles(),
+        requests::doubles(),
+        patterns::doubles(),
+        clock::doubles(),
         events::doubles(),
         outage::doubles(),
         away::doubles(),
@@ -149,6 +155,10 @@ impl Fixture for Broken {
 
     fn guarded(&self) -> Option<Arc<dyn Guarded>> {
         self.guarded.map(|guarded| guarded())
+    }
+
+    fn simulated(&self) -> bool {
+        true
     }
 
     /// What is broken mostly shows by something that does not come.

@@ -4,13 +4,13 @@ use micro_core::broker::{Memory, Message};
 
 use super::{Double, Tamper, hooked, tampered};
 
-fn on_messages(change: impl Fn(Message) -> Message + Send + Sync + 'static) -> Tamper {
+pub(super) fn on_messages(change: impl Fn(Message) -> Message + Send + Sync + 'static) -> Tamper {
     let publish = move |messages: Vec<Message>| messages.into_iter().map(&change).collect();
     Tamper { publish: Some(Box::new(publish)), ..Tamper::default() }
 }
 
 /// The message without its options, and with others.
-fn with_options(message: Message, again: impl Fn(Message) -> Message) -> Message {
+pub(super) fn with_options(message: Message, again: impl Fn(Message) -> Message) -> Message {
     let mut plain = Message::new(message.body.clone());
     plain.headers = message.headers.clone();
     plain.key.clone_from(&message.key);

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -49,6 +50,16 @@ enum Wrong {
     WaitsForEver,
     /// It is connected to a server that is away.
     ConnectsAnyway,
+    /// It is healthy whatever happens.
+    AlwaysHealthy,
+    /// It was well once, or not: that does not change when the server is back.
+    StaysIll,
+    /// Asked for its health it waits for the server.
+    WaitsForHealth,
+    /// It is ill by a word that says nothing.
+    IllSomehow,
+    /// It is healthy after its end.
+    HealthyWhenClosed,
 }
 
 /// A server that can be switched off.
@@ -61,6 +72,7 @@ struct State {
     world: String,
     wrong: Wrong,
     up: watch::Sender<bool>,
+    was_away: AtomicBool,
     _memory: Memory,
 }
 
@@ -68,10 +80,17 @@ impl Switch {
     fn new(wrong: Wrong) -> Self {
         let world = format!("switched-{}", uuid::Uuid::new_v4());
         let memory = Memory::shared(&world);
-        Self(Arc::new(State { world, wrong, up: watch::Sender::new(true), _memory: memory }))
+        Self(Arc::new(State {
+            world,
+            wrong,
+            up: watch::Sender::new(true),
+            was_away: AtomicBool::new(false),
+            _memory: memory,
+        }))
     }
 
     fn away(&self) {
+        self.0.was_away.store(true, Ordering::Relaxed);
         self.0.up.send_replace(false);
     }
 
@@ -241,6 +260,28 @@ impl Broker for Client {
         self.memory.disconnect().await
     }
 
+    async fn health(&self) -> Result<()> {
+        let wrong = self.switch.wrong;
+        if wrong == Wrong::AlwaysHealthy {
+            return Ok(());
+        }
+        if wrong != Wrong::HealthyWhenClosed {
+            self.memory.health().await?;
+        }
+        let mut up = self.switch.up.subscribe();
+        if *up.borrow() && !(wrong == Wrong::StaysIll && self.switch.was_away.load(Ordering::Relaxed)) {
+            return Ok(());
+        }
+        match wrong {
+            Wrong::WaitsForHealth => {
+                let _ = up.wait_for(|up| *up).await;
+                Ok(())
+            }
+            Wrong::IllSomehow => Err(Error::new(Kind::Internal, "something went wrong")),
+            _ => Err(Error::new(Kind::Unavailable, "the server is away").with("address", self.address())),
+        }
+    }
+
     fn publish(&self, topic: &Topic, messages: Vec<Message>) -> Receipts {
         let mut waiting = self.line.waiting.lock().unwrap();
         let up = *self.switch.up.borrow();
@@ -291,7 +332,7 @@ struct Switched {
 
 #[async_trait]
 impl Subscription for Switched {
-    fn topic(&self) -> &Topic {
+    fn topic(&self) -> Option<&Topic> {
         self.inner.topic()
     }
 
@@ -370,6 +411,10 @@ impl Broker for Lonely {
         Ok(())
     }
 
+    async fn health(&self) -> Result<()> {
+        self.connect().await
+    }
+
     fn publish(&self, topic: &Topic, messages: Vec<Message>) -> Receipts {
         self.memory.publish(topic, messages)
     }
@@ -416,6 +461,11 @@ pub(super) fn doubles() -> Vec<Double> {
         switched("B105", "does not wait", Wrong::NeverWaits),
         switched("B105", "waits for ever", Wrong::WaitsForEver),
         switched("B105", "is connected to a server that is away", Wrong::ConnectsAnyway),
+        switched("B111", "is healthy whatever happens", Wrong::AlwaysHealthy),
+        switched("B111", "stays ill after the heal", Wrong::StaysIll),
+        switched("B111", "waits for the server when asked for its health", Wrong::WaitsForHealth),
+        switched("B111", "does not say where it is ill", Wrong::IllSomehow),
+        switched("B111", "is healthy after its end", Wrong::HealthyWhenClosed),
     ]
 }
 

@@ -71,6 +71,11 @@ impl Client {
         self.limit.load(Ordering::Relaxed)
     }
 
+    /// What is not declared is held for as long as its member lives.
+    pub(super) fn lease(&self, asked: Duration) -> Duration {
+        if self.capability().lease { asked } else { Duration::MAX }
+    }
+
     pub(super) fn connect(&self) -> Result<()> {
         let address = self.options().address;
         self.limit.store(address.parsed("limit")?.unwrap_or(super::LIMIT).max(1), Ordering::Relaxed);
@@ -158,6 +163,8 @@ impl Client {
             return Ok(());
         }
         self.room.notify_waiters();
+        self.world.requests.close(self);
+        self.world.unfollow(self);
         let members = std::mem::take(&mut *self.members.lock().unwrap_or_else(PoisonError::into_inner));
         for (member, Joined { topic, group, .. }) in members {
             topic.lock().leave(group, member, true, Instant::now());

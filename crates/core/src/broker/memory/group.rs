@@ -370,6 +370,13 @@ impl Group {
         }
     }
 
+    /// Notes that a member waits until one that it has is settled, and returns how many those are.
+    pub(super) fn stand(&mut self, id: u64) -> usize {
+        let Some(member) = self.members.get_mut(&id) else { return 0 };
+        member.full = true;
+        member.flights.len()
+    }
+
     /// Notes that a member waits: for work, or until it may have more.
     pub(super) fn wait(&mut self, id: u64) {
         let Some(member) = self.members.get_mut(&id) else { return };

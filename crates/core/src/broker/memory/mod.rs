@@ -12,15 +12,20 @@
 //!   disconnect gives everything back at once.
 //! - What a transaction publishes and settles is there at once, over all topics. It lies where it lies from its commit
 //!   on: the receipts inside name no position, and pauses begin there. The leases of what it holds run on.
+//! - A pattern's subscription is a member in each of its topics; a pull looks into all of them.
+//! - A request is a message with a time to live, and its reply goes to whoever waits, past all topics. 65,536 requests may
+//!   wait at once.
 //! - A topic keeps 262,144 messages (`?limit=`) and 256 MiB. Live subscribers lose nothing: when one is that far behind,
 //!   publishes wait, [`ready`](super::Broker::ready) too; a transaction goes in, and its commit returns when there is
 //!   room again, or after 5 s. What only an absent queue has not read is dropped with a warning.
 
 mod client;
 mod flights;
+mod following;
 mod group;
 mod keys;
 mod log;
+mod requests;
 mod subscription;
 mod topic;
 mod transaction;
@@ -36,14 +41,15 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use self::client::Client;
+use self::following::{Following, PatternSubscription, check_start};
 use self::group::Member;
 use self::log::PARTITIONS;
 use self::subscription::{MemorySubscription, Seat};
 use self::transaction::MemoryTransaction;
 use self::world::World;
 use super::{
-    Broker, BrokerOptions, Capability, Message, Outcomes, Receipt, Receipts, Start, SubscribeOptions, Subscription,
-    Topic, Transaction,
+    Broker, BrokerOptions, Capability, Message, Outcomes, Pattern, Receipt, Receipts, ReplyTo, Start, SubscribeOptions,
+    Subscription, Topic, Transaction,
 };
 use crate::{Error, Kind, Result};
 
@@ -140,12 +146,28 @@ impl Memory {
             ttl: true,
             partition: true,
             deduplication: true,
-            wildcard: false,
+            wildcard: true,
             transactions: true,
+            reply: true,
             publish_time: true,
             header_case: true,
             max_body: None,
         }
+    }
+
+    /// Refuses what a subscription may not ask for, and one without a connection.
+    fn check_options(&self, options: &SubscribeOptions) -> Result<()> {
+        let capability = self.0.capability();
+        for (asked, declared, what) in [
+            (options.ordered, capability.keys, "order within a key across members"),
+            (options.queue.is_some(), capability.queues, "queues"),
+            (options.start.is_some_and(|start| start != Start::Latest), capability.replay, "a start position"),
+        ] {
+            if asked && !declared {
+                return Err(Error::unsupported("memory", what));
+            }
+        }
+        self.0.check_open()
     }
 
     fn check(message: &Message, capability: &Capability) -> Result<()> {
@@ -223,6 +245,10 @@ impl Broker for Memory {
         self.0.disconnect().await
     }
 
+    async fn health(&self) -> Result<()> {
+        self.0.check_open().map_err(|error| error.operation("broker.health").with("address", self.address()))
+    }
+
     fn publish(&self, topic: &Topic, messages: Vec<Message>) -> Receipts {
         if let Err(error) = self.0.check_open() {
             return Outcomes::failed(messages.len(), &error.operation("broker.publish").with("topic", topic));
@@ -269,21 +295,9 @@ impl Broker for Memory {
     }
 
     async fn subscribe(&self, topic: &Topic, options: SubscribeOptions) -> Result<Box<dyn Subscription>> {
-        let capability = self.0.capability();
-        for (asked, declared, what) in [
-            (options.ordered, capability.keys, "order within a key across members"),
-            (options.queue.is_some(), capability.queues, "queues"),
-            (options.start.is_some_and(|start| start != Start::Latest), capability.replay, "a start position"),
-        ] {
-            if asked && !declared {
-                return Err(Error::unsupported("memory", what).operation("broker.subscribe").with("topic", topic));
-            }
-        }
-        self.0.check_open().map_err(|error| error.operation("broker.subscribe").with("topic", topic))?;
+        self.check_options(&options).map_err(|error| error.operation("broker.subscribe").with("topic", topic))?;
         let notify = Arc::new(Notify::new());
-        // One that is not declared is held for as long as its member lives.
-        let lease = if capability.lease { options.lease } else { Duration::MAX };
-        let member = Member::new(options.in_flight, lease, options.ordered, Arc::clone(&notify));
+        let member = Member::new(options.in_flight, self.0.lease(options.lease), options.ordered, Arc::clone(&notify));
         let shared = self.0.world.topic(topic);
         let id = self.0.world.next_member();
         let group = shared.lock().join(options.queue.as_ref(), options.start, id, member, Instant::now())?;
@@ -295,12 +309,41 @@ impl Broker for Memory {
         Ok(Box::new(subscription))
     }
 
+    async fn subscribe_pattern(&self, pattern: &Pattern, options: SubscribeOptions) -> Result<Box<dyn Subscription>> {
+        let begin = || {
+            if !self.0.capability().wildcard {
+                return Err(Error::unsupported("memory", "a pattern of topics"));
+            }
+            self.check_options(&options)?;
+            options.start.map_or(Ok(()), check_start)?;
+            let subscription =
+                PatternSubscription::begin(Following::new(Arc::clone(&self.0), pattern.clone(), options.clone()))?;
+            // A disconnect that ran meanwhile did not see it.
+            self.0.check_open()?;
+            Ok(subscription)
+        };
+        match begin() {
+            Ok(subscription) => Ok(Box::new(subscription)),
+            Err(error) => Err(error.operation("broker.subscribe").with("pattern", pattern)),
+        }
+    }
+
     async fn transaction(&self) -> Result<Box<dyn Transaction>> {
         if !self.0.capability().transactions {
             return Err(Error::unsupported("memory", "transactions").operation("broker.transaction"));
         }
         self.0.check_open().map_err(|error| error.operation("broker.transaction"))?;
         Ok(Box::new(MemoryTransaction::new(Arc::clone(&self.0))))
+    }
+
+    async fn request(&self, topic: &Topic, message: Message, within: Duration) -> Result<Message> {
+        let replied = requests::request(&self.0, topic, message, within).await;
+        replied.map_err(|error| error.operation("broker.request").with("topic", topic))
+    }
+
+    fn reply(&self, to: &ReplyTo, message: Message) -> Receipts {
+        let sent = requests::reply(&self.0, to, message);
+        Outcomes::ready(vec![sent.map_err(|error| error.operation("broker.reply"))])
     }
 
     fn as_any(&self) -> &dyn Any {

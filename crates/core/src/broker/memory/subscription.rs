@@ -16,10 +16,16 @@ use crate::{Error, Result};
 
 /// The pulling side of one member.
 pub(super) struct MemorySubscription {
-    origin: Arc<Origin>,
+    place: Place,
     notify: Arc<Notify>,
-    seat: Arc<Seat>,
     stopped: bool,
+}
+
+/// A seat, and what its deliveries say of where they come from.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) seat: Arc<Seat>,
+    origin: Arc<Origin>,
 }
 
 /// A member's place, which its deliveries share.
@@ -31,16 +37,16 @@ pub(super) struct Seat {
     pub(super) member: u64,
 }
 
-impl MemorySubscription {
-    pub(super) fn new(seat: Seat, queue: Option<Queue>, notify: Arc<Notify>) -> Self {
+impl Place {
+    pub(super) fn new(seat: Seat, queue: Option<Queue>) -> Self {
         let seat = Arc::new(seat);
         seat.client.seated(&seat);
         let settler: Arc<dyn Settler> = Arc::<Seat>::clone(&seat);
         let origin = Origin::new(seat.topic.name.clone(), queue, settler);
-        Self { origin, notify, seat, stopped: false }
+        Self { seat, origin }
     }
 
-    fn delivery(&self, taken: Taken) -> Delivery {
+    pub(super) fn delivery(&self, taken: Taken) -> Delivery {
         let Taken { token, record, attempts, deliveries } = taken;
         let capability = self.seat.client.capability();
         let mut parts = DeliveryParts::new(Arc::clone(&self.origin), record.message.clone(), token);
@@ -54,11 +60,22 @@ impl MemorySubscription {
         parts.position = Some(record.position());
         Delivery::from_parts(parts)
     }
+}
+
+impl MemorySubscription {
+    pub(super) fn new(seat: Seat, queue: Option<Queue>, notify: Arc<Notify>) -> Self {
+        Self { place: Place::new(seat, queue), notify, stopped: false }
+    }
+
+    fn seat(&self) -> &Seat {
+        &self.place.seat
+    }
 
     fn leave(&mut self) {
         if !std::mem::replace(&mut self.stopped, true) {
-            self.seat.topic.lock().leave(self.seat.group, self.seat.member, false, Instant::now());
-            self.seat.client.left(self.seat.member);
+            let seat = self.seat();
+            seat.topic.lock().leave(seat.group, seat.member, false, Instant::now());
+            seat.client.left(seat.member);
         }
     }
 }
@@ -78,16 +95,16 @@ impl Drop for Waiting<'_> {
 
 #[async_trait]
 impl Subscription for MemorySubscription {
-    fn topic(&self) -> &Topic {
-        &self.seat.topic.name
+    fn topic(&self) -> Option<&Topic> {
+        Some(&self.seat().topic.name)
     }
 
     fn queue(&self) -> Option<&Queue> {
-        self.origin.queue.as_ref()
+        self.place.origin.queue.as_ref()
     }
 
     async fn next(&mut self, max: usize) -> Result<Option<Vec<Delivery>>> {
-        let seat = &*self.seat;
+        let seat = self.seat();
         let had_its_turn = seat.topic.lock().group(seat.group).is_some_and(|group| group.had_its_turn(seat.member));
         if had_its_turn {
             // A member that never waits would leave nothing to one that shares its thread.
@@ -101,7 +118,7 @@ impl Subscription for MemorySubscription {
             let answer = seat.topic.lock().take(seat.group, seat.member, max.max(1), now);
             let Some((taken, due)) = answer else { return Ok(None) };
             if !taken.is_empty() {
-                return Ok(Some(taken.into_iter().map(|taken| self.delivery(taken)).collect()));
+                return Ok(Some(taken.into_iter().map(|taken| self.place.delivery(taken)).collect()));
             }
             let mut waiting = Waiting(Some(seat));
             match due {
@@ -133,22 +150,24 @@ impl Subscription for MemorySubscription {
     }
 
     async fn seek(&mut self, start: Start) -> Result<()> {
-        if !self.seat.client.capability().seek {
+        let seat = self.seat();
+        if !seat.client.capability().seek {
             return Err(Error::unsupported("memory", "seeking"));
         }
-        self.seat.client.check_open()?;
-        self.seat.topic.lock().seek(self.seat.group, start, Instant::now())
+        seat.client.check_open()?;
+        seat.topic.lock().seek(seat.group, start, Instant::now())
     }
 }
 
 impl MemorySubscription {
     fn set_paused(&self, paused: bool) -> Result<()> {
-        if !self.seat.client.capability().pause {
+        let seat = self.seat();
+        if !seat.client.capability().pause {
             return Err(Error::unsupported("memory", "pausing a subscription"));
         }
-        self.seat.client.check_open()?;
-        if let Some(group) = self.seat.topic.lock().group(self.seat.group) {
-            group.pause(self.seat.member, paused);
+        seat.client.check_open()?;
+        if let Some(group) = seat.topic.lock().group(seat.group) {
+            group.pause(seat.member, paused);
         }
         Ok(())
     }
@@ -163,8 +182,8 @@ impl Drop for MemorySubscription {
 impl fmt::Debug for MemorySubscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subscription")
-            .field("topic", &self.seat.topic.name)
-            .field("queue", &self.origin.queue)
+            .field("topic", &self.seat().topic.name)
+            .field("queue", &self.place.origin.queue)
             .field("stopped", &self.stopped)
             .finish()
     }

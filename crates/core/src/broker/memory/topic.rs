@@ -71,6 +71,11 @@ impl State {
         self.space(client.limit())
     }
 
+    /// Tells whether somebody subscribes.
+    pub(super) fn live(&self) -> bool {
+        self.groups.values().any(Group::live)
+    }
+
     fn space(&mut self, limit: usize) -> usize {
         self.trim(limit);
         let live = || self.groups.values().filter(|group| group.live());
@@ -142,6 +147,8 @@ impl State {
         if self.space(limit) > 0 {
             return None;
         }
+        // Whoever waited for others may have given up.
+        self.full.retain(|(_, room)| Arc::strong_count(room) > 1);
         let room = Arc::new(Notify::new());
         self.full.push((limit, Arc::clone(&room)));
         Some(room)
@@ -272,6 +279,17 @@ impl State {
     /// Returns how many subscriptions are open.
     pub(super) fn open(&self) -> usize {
         self.groups.values().map(Group::open).sum()
+    }
+
+    /// Notes that a member waits until one that it has is settled, brings back what is due, and returns how many it has,
+    /// with the time of what is due next; `None` if it is no member any more.
+    pub(super) fn stand(&mut self, group: u64, id: u64, now: Instant) -> Option<(usize, Option<Instant>)> {
+        self.due(now);
+        let delayed = self.delayed.first_key_value().map(|((at, _), _)| *at);
+        let group = self.groups.get_mut(&group).filter(|group| group.has(id))?;
+        group.due(now);
+        let flying = group.stand(id);
+        Some((flying, [group.next_due(), delayed].into_iter().flatten().min()))
     }
 
     pub(super) fn has(&self, group: u64, id: u64) -> bool {

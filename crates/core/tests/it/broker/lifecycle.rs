@@ -190,3 +190,14 @@ async fn an_unknown_parameter_is_refused_by_name() {
     let error = Memory::new().init(BrokerOptions::new().address(address)).unwrap_err();
     assert!(error.to_string().contains("limits") && error.to_string().contains("limit, max_body"), "{error}");
 }
+
+#[tokio::test]
+async fn health_is_that_of_the_connection_and_names_the_address() {
+    let broker = Memory::shared("health");
+    let ill = broker.health().await.unwrap_err();
+    assert_eq!((ill.kind(), ill.context("address")), (Kind::Closed, Some("memory://health")));
+    broker.connect().await.unwrap();
+    broker.health().await.unwrap();
+    broker.disconnect().await.unwrap();
+    assert_eq!(broker.health().await.unwrap_err().kind(), Kind::Closed);
+}
