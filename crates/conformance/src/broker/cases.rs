@@ -1,11 +1,13 @@
-use super::{Need, Stage, events, groups, life, options, order, outage, replay, routing, settlement, transactions};
+use super::{
+    Need, Stage, cluster, events, groups, life, options, order, outage, replay, routing, settlement, transactions,
+};
 
 /// One rule of a broker, and what shows it.
 pub type Case = crate::Case<Stage, Need>;
 
 /// Returns the cases, subject by subject.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    const ALL: [&[Case]; 10] = [
+    const ALL: [&[Case]; 11] = [
         routing::CASES,
         settlement::CASES,
         groups::CASES,
@@ -16,8 +18,14 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         transactions::CASES,
         events::CASES,
         outage::CASES,
+        cluster::CASES,
     ];
     ALL.into_iter().flatten()
+}
+
+/// Returns the cases that need a server which can be killed, subject by subject.
+pub fn fault_cases() -> impl Iterator<Item = &'static Case> {
+    cases().filter(|case| case.needs.iter().any(|need| matches!(need, Need::Server | Need::Cluster)))
 }
 
 /// Makes a test of each broker case, for a [`Fixture`](crate::broker::Fixture) that the expression makes.
@@ -106,6 +114,40 @@ macro_rules! broker_cases {
             after_a_cut_a_subscription_goes_on_by_itself
             a_half_open_connection_loses_nothing
             what_is_published_while_the_server_is_down_arrives_or_says_so
+            while_one_node_is_down_everything_goes_on
+            after_a_total_outage_what_was_sent_is_what_is_received
+        }
+    };
+}
+
+/// Makes a test of each broker case that needs a server which can be killed: for a [`Fixture`](crate::broker::Fixture) of
+/// another kind of server than the one that runs all cases. In the report its name begins with `faults-`.
+///
+/// Where a server is too dear to start for each case, see [`run_fault_cases`](crate::broker::run_fault_cases).
+#[macro_export]
+macro_rules! broker_fault_cases {
+    ($fixture:expr) => {
+        $crate::broker_fault_cases! { @ $fixture;
+            what_is_confirmed_survives_a_killed_server
+            after_a_cut_a_subscription_goes_on_by_itself
+            a_half_open_connection_loses_nothing
+            what_is_published_while_the_server_is_down_arrives_or_says_so
+            while_one_node_is_down_everything_goes_on
+            after_a_total_outage_what_was_sent_is_what_is_received
+        }
+    };
+    (@ $fixture:expr; $($name:ident)*) => {
+        $(
+            #[test]
+            fn $name() {
+                $crate::broker::run_fault_case(stringify!($name), $fixture);
+            }
+        )*
+
+        #[test]
+        fn every_broker_fault_case_is_a_test() {
+            let cases: Vec<_> = $crate::broker::fault_cases().map(|case| case.name).collect();
+            assert_eq!(cases, [$(stringify!($name)),*]);
         }
     };
 }

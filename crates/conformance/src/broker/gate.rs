@@ -31,6 +31,8 @@ pub enum Need {
     Server,
     /// The same: an address where nobody listens.
     Nobody,
+    /// The same: a server of several nodes, one of which can be killed.
+    Cluster,
 }
 
 impl Need {
@@ -56,6 +58,7 @@ impl Need {
             Self::PublishTime => "publish_time",
             Self::MaxBody => "max_body",
             Self::Server | Self::Nobody => "no server",
+            Self::Cluster => "one node",
         }
     }
 
@@ -65,6 +68,7 @@ impl Need {
         match self {
             // Starting one only to see that it can be started would be dear.
             Self::Server | Self::Nobody => fixture.nobody().is_some(),
+            Self::Cluster => fixture.nodes() > 1,
             Self::Persistent => by.persistent,
             Self::Queues => by.queues,
             Self::Backlog => by.backlog,
@@ -135,7 +139,8 @@ impl Need {
             | Self::Attempts
             | Self::MaxBody
             | Self::Server
-            | Self::Nobody => Ok(()),
+            | Self::Nobody
+            | Self::Cluster => Ok(()),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The broker suite.
 
 mod cases;
+mod cluster;
 mod events;
 mod fixture;
 mod gate;
@@ -17,10 +18,10 @@ mod settlement;
 mod stage;
 mod transactions;
 
-pub use cases::{Case, cases};
+pub use cases::{Case, cases, fault_cases};
 pub use fixture::{Fixture, Server};
 pub use gate::Need;
-pub use run::{check, run};
+pub use run::{check, run, run_fault_case, run_fault_cases};
 pub use stage::Stage;
 
 pub use crate::Limits;

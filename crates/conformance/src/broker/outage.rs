@@ -22,13 +22,16 @@ rules! { broker:
 }
 
 /// Runs what blocks beside the case.
-async fn blocking(server: &Arc<dyn Server>, change: fn(&dyn Server)) -> Result<(), Failed> {
+pub(super) async fn blocking(
+    server: &Arc<dyn Server>,
+    change: impl FnOnce(&dyn Server) + Send + 'static,
+) -> Result<(), Failed> {
     let server = Arc::clone(server);
     let done = tokio::task::spawn_blocking(move || change(&*server)).await;
     done.map_err(|error| Failed::new(format!("the server cannot be changed: {error}")))
 }
 
-async fn connected(stage: &Stage, server: &Arc<dyn Server>) -> Result<Arc<dyn Broker>, Failed> {
+pub(super) async fn connected(stage: &Stage, server: &Arc<dyn Server>) -> Result<Arc<dyn Broker>, Failed> {
     let client = server.client();
     stage.present("connect", client.connect()).await??;
     Ok(client)
@@ -36,7 +39,7 @@ async fn connected(stage: &Stage, server: &Arc<dyn Server>) -> Result<Arc<dyn Br
 
 /// Publishes in batches of 20, each when the one before has its receipts, until it is told to end; returns which numbers
 /// are confirmed.
-async fn publish_on(broker: Arc<dyn Broker>, topic: Topic, ended: Arc<AtomicBool>) -> Vec<usize> {
+pub(super) async fn publish_on(broker: Arc<dyn Broker>, topic: Topic, ended: Arc<AtomicBool>) -> Vec<usize> {
     let mut confirmed = Vec::new();
     let mut begin = 0;
     while !ended.load(Ordering::Acquire) {
@@ -104,7 +107,7 @@ async fn what_is_confirmed_survives_a_killed_server(stage: Stage) -> Result<(), 
 }
 
 /// Acknowledges without waiting: an answer that the outage swallows only brings the message again.
-fn acknowledge_unwaited(delivery: Delivery) {
+pub(super) fn acknowledge_unwaited(delivery: Delivery) {
     let parts = delivery.into_parts();
     drop(parts.origin.settler.settle(vec![Settlement::new(parts.token, Settle::Ack, parts.attempts)]));
 }

@@ -1,8 +1,9 @@
 //! A memory behind a switch, as if it were a server, and what can be wrong with it.
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use micro_conformance::Outcome;
@@ -26,11 +27,20 @@ enum Wrong {
     StaysCut,
     /// What was acknowledged before a cut comes again.
     Forgets,
+    /// Where one node is down, all is.
+    DiesWithOne,
+    /// What is published while a node is down is confirmed and lost.
+    LosesWithOne,
+    /// What was acknowledged comes again when a node is gone.
+    ForgetsWithOne,
     /// It connects to nobody.
     ConnectsToNobody,
     /// Its errors say nothing.
     SaysNothing,
 }
+
+/// As many nodes it has.
+pub(super) const NODES: usize = 3;
 
 /// A server that can be switched off.
 #[derive(Debug)]
@@ -42,6 +52,7 @@ struct State {
     world: String,
     wrong: Wrong,
     up: watch::Sender<bool>,
+    down: Mutex<BTreeSet<usize>>,
     _memory: Memory,
 }
 
@@ -49,7 +60,7 @@ impl Switch {
     fn new(wrong: Wrong) -> Self {
         let world = format!("switched-{}", uuid::Uuid::new_v4());
         let memory = Memory::shared(&world);
-        Self(Arc::new(State { world, wrong, up: watch::Sender::new(true), _memory: memory }))
+        Self(Arc::new(State { world, wrong, up: watch::Sender::new(true), down: Mutex::default(), _memory: memory }))
     }
 
     fn away(&self) {
@@ -73,6 +84,24 @@ impl Server for Switch {
     }
 
     fn start(&self) {
+        self.0.down.lock().unwrap().clear();
+        self.back();
+    }
+
+    /// As long as one is up it goes on.
+    fn kill_node(&self, node: usize) {
+        let mut down = self.0.down.lock().unwrap();
+        down.insert(node);
+        if self.0.wrong == Wrong::ForgetsWithOne {
+            self.0.up.send_replace(true);
+        }
+        if down.len() == NODES || self.0.wrong == Wrong::DiesWithOne {
+            self.away();
+        }
+    }
+
+    fn start_node(&self, node: usize) {
+        self.0.down.lock().unwrap().remove(&node);
         self.back();
     }
 
@@ -129,10 +158,11 @@ impl Broker for Client {
 
     fn publish(&self, topic: &Topic, messages: Vec<Message>) -> Receipts {
         let up = *self.switch.up.borrow();
-        if up {
+        let loses = self.switch.wrong == Wrong::LosesWithOne && !self.switch.down.lock().unwrap().is_empty();
+        if up && !loses {
             return self.memory.publish(topic, messages);
         }
-        if self.switch.wrong == Wrong::Loses {
+        if loses || self.switch.wrong == Wrong::Loses {
             return Outcomes::ready(messages.iter().map(|_| Ok(Receipt::default())).collect());
         }
         let (receipts, promise) = Outcomes::pending(messages.len());
@@ -186,7 +216,7 @@ impl Subscription for Switched {
         if self.up.has_changed().unwrap_or(false) {
             self.was_away = true;
             self.up.mark_unchanged();
-            if self.switch.wrong == Wrong::Forgets {
+            if matches!(self.switch.wrong, Wrong::Forgets | Wrong::ForgetsWithOne) {
                 self.memory.publish(&self.topic, vec![Message::new("7")]).all().await?;
             }
         }
@@ -285,6 +315,11 @@ pub(super) fn doubles() -> Vec<Double> {
         switched("B101", "forgets what was acknowledged", Wrong::Forgets),
         switched("B102", "confirms what it never had", Wrong::Loses),
         switched("B103", "loses what it confirmed", Wrong::Loses),
+        switched("B107", "is down when one node is", Wrong::DiesWithOne),
+        switched("B107", "loses what it confirms while a node is down", Wrong::LosesWithOne),
+        switched("B107", "forgets with a node what was acknowledged", Wrong::ForgetsWithOne),
+        switched("B108", "loses what it confirmed", Wrong::Loses),
+        switched("B108", "does not come back by itself", Wrong::StaysCut),
     ]
 }
 
@@ -309,6 +344,10 @@ fn a_sound_server_passes_the_cases_of_outages() {
 
         fn server(&self) -> Option<Arc<dyn Server>> {
             Some(Arc::new(Switch::new(Wrong::Nothing)))
+        }
+
+        fn nodes(&self) -> usize {
+            NODES
         }
 
         fn limits(&self) -> Limits {
