@@ -38,7 +38,19 @@ impl<S, N> Case<S, N> {
         check: impl FnOnce(&Self) -> Outcome,
     ) {
         let case = cases.find(|case| case.name == name).unwrap_or_else(|| panic!("there is no case {name}"));
-        runner::conclude(plugin, case.id, case.rule, check(case));
+        let concluded = runner::conclude(plugin, case.id, case.rule, check(case));
+        concluded.unwrap_or_else(|failed| panic!("{failed}"));
+    }
+
+    /// Runs cases one after the other, and writes what became of each when it is done.
+    ///
+    /// # Panics
+    ///
+    /// If rules are broken, after the last case.
+    pub(crate) fn run_all(cases: impl Iterator<Item = &'static Self>, plugin: &str, check: impl Fn(&Self) -> Outcome) {
+        let concluded = cases.map(|case| runner::conclude(plugin, case.id, case.rule, check(case)));
+        let failed: Vec<_> = concluded.filter_map(Result::err).collect();
+        assert!(failed.is_empty(), "{}", failed.join("\n"));
     }
 }
 

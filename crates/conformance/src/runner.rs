@@ -34,20 +34,15 @@ pub(crate) fn outcome(checked: impl Future<Output = Result<Outcome, Failed>>) ->
     outcome
 }
 
-/// Writes the outcome of a case, and shows it.
-///
-/// # Panics
-///
-/// If the rule is broken.
-pub(crate) fn conclude(plugin: &str, id: &str, rule: &str, outcome: Outcome) {
+/// Writes the outcome of a case, and shows it; where the rule is broken, returns what to fail with.
+pub(crate) fn conclude(plugin: &str, id: &str, rule: &str, outcome: Outcome) -> Result<(), String> {
     report::write(plugin, id, rule, &outcome);
+    #[expect(clippy::print_stdout, reason = "the runner shows it when asked")]
+    {
+        println!("{plugin} {id}: {outcome}");
+    }
     match outcome {
-        Outcome::Failed(failed) => panic!("{plugin} {id}: {failed}\nthe rule: {rule}"),
-        outcome => {
-            #[expect(clippy::print_stdout, reason = "the runner shows it when asked")]
-            {
-                println!("{plugin} {id}: {outcome}");
-            }
-        }
+        Outcome::Failed(failed) => Err(format!("{plugin} {id}: {failed}\nthe rule: {rule}")),
+        _ => Ok(()),
     }
 }

@@ -29,6 +29,7 @@
 //! | `engine.heal` | after a failed sync, before the log is emptied into the file |
 //! | `engine.roll_back` | a transaction failed or panicked, and is not yet rolled back |
 //! | `broker.read` | the reader thread of the embedded broker is about to read for a subscription |
+//! | `broker.settle` | the writer of the embedded broker is about to store answers to deliveries |
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -39,7 +40,7 @@ use rustix::io::Errno;
 use rustix::process::{Signal, getpid, kill_process};
 
 /// Every point there is: one that is misspelt would never fail, and its test always pass.
-const POINTS: [&str; 8] = [
+const POINTS: [&str; 9] = [
     "engine.begin",
     "engine.commit",
     "engine.sync",
@@ -48,6 +49,7 @@ const POINTS: [&str; 8] = [
     "engine.heal",
     "engine.roll_back",
     "broker.read",
+    "broker.settle",
 ];
 
 /// Errors of the system by name.

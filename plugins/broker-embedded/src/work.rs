@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use micro_core::{Error, Kind, Result};
-use micro_engine::{Bell, Clock, Database, Process, Wake};
+use micro_engine::{Bell, Clock, Database, Process, Wake, fail_point, io_failure};
 
 use crate::config::Settings;
 use crate::folder::Hub;
@@ -89,7 +89,12 @@ impl Work {
     fn do_job(&mut self, storage: &Database, job: &mut Job) -> Result<()> {
         match job {
             Job::Publish(_) | Job::Flush { .. } => {}
-            Job::Settle { member, .. } | Job::Mark { member } => self.write(storage, member)?,
+            Job::Settle { member, .. } => {
+                let path = storage.path();
+                fail_point!("broker.settle", path).map_err(|error| io_failure(path, "store answers", &error))?;
+                self.write(storage, member)?;
+            }
+            Job::Mark { member } => self.write(storage, member)?,
             Job::Find { topic, start, settings, outcome, .. } => {
                 *outcome = Some(start::find(storage, &mut self.topics, topic, settings, *start)?);
             }

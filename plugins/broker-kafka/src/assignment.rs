@@ -258,6 +258,14 @@ fn partitions(consumer: &Consumer, topic: &Topic) -> Result<Option<i32>> {
     }
 }
 
+/// Tells whether the topic is there with all partitions that are held of it.
+pub(crate) fn is_whole(member: &Member, consumer: &Consumer) -> Result<bool> {
+    let count = partitions(consumer, &member.topic)?.unwrap_or(0);
+    let state = member.lock();
+    let mut held = state.shares.values().filter(|share| share.source == Source::Main);
+    Ok(count > 0 && held.all(|share| share.partition < count))
+}
+
 /// Tells whether a topic is there; not knowing counts as no.
 pub(crate) fn is_there(consumer: &Consumer, topic: &Topic) -> bool {
     matches!(partitions(consumer, topic), Ok(Some(_)))

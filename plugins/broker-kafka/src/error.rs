@@ -115,7 +115,15 @@ fn meaning(code: Code) -> (Kind, &'static str) {
         }
         Code::InvalidArgument | Code::InvalidConfig => (Kind::InvalidArgument, ""),
         Code::UnsupportedFeature | Code::UnsupportedVersion => (Kind::Unsupported, "the servers are too old for it"),
-        Code::Fenced | Code::InvalidProducerEpoch => (Kind::Conflict, "a newer program uses the same transactional id"),
+        Code::Fatal
+        | Code::OutOfOrderSequenceNumber
+        | Code::DuplicateSequenceNumber
+        | Code::UnknownProducerId
+        | Code::InvalidProducerEpoch => (
+            Kind::Unavailable,
+            "the servers and this producer do not agree on what was sent; it may or may not be there, publish it again",
+        ),
+        Code::Fenced => (Kind::Conflict, "a newer program uses the same transactional id"),
         _ => (Kind::Unknown, ""),
     }
 }

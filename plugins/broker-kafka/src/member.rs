@@ -61,6 +61,8 @@ pub(crate) struct State {
     pub(crate) transactions: usize,
     pub(crate) phase: Phase,
     pub(crate) paused: bool,
+    /// Since when the servers say that the topic is not there, and by what code.
+    pub(crate) missing: Option<(Instant, Code)>,
     /// Why it ended.
     pub(crate) failure: Option<Error>,
     /// What the one who polls shall do.
@@ -153,6 +155,7 @@ impl Member {
                 }
             }
             Some(Code::PartitionEOF) => {}
+            Some(code) if is_missing(code) => _ = state.missing.get_or_insert_with(|| (Instant::now(), code)),
             Some(code) if is_final(code) => self.fail(state, code),
             _ => tracing::debug!(topic = %self.topic, %error, "kafka: a partition cannot be read for now"),
         }
@@ -302,9 +305,6 @@ pub(crate) fn is_final(code: Code) -> bool {
         code,
         Code::TopicAuthorizationFailed
             | Code::GroupAuthorizationFailed
-            | Code::UnknownTopic
-            | Code::UnknownTopicOrPartition
-            | Code::UnknownPartition
             | Code::InconsistentGroupProtocol
             | Code::InvalidGroupId
             | Code::InvalidSessionTimeout
@@ -312,6 +312,12 @@ pub(crate) fn is_final(code: Code) -> bool {
             | Code::Fatal
             | Code::FencedInstanceId
     )
+}
+
+/// Tells whether a server does not know the topic. It may only not know it yet: topics are made by another server, and one
+/// that was just started reads about them first.
+pub(crate) fn is_missing(code: Code) -> bool {
+    matches!(code, Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition)
 }
 
 /// No pause is too long for a clock: ten years are as good as for ever.

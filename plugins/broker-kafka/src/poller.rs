@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use micro_core::{Error, Kind, Result};
 use rdkafka::consumer::Consumer as _;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use tokio::sync::oneshot;
 
 use crate::assignment;
 use crate::context::{Consumer, Rebalance};
 use crate::error::of_code;
 use crate::lag::Lag;
-use crate::member::{Member, Order, Phase, is_final};
+use crate::member::{Member, Order, Phase, is_final, is_missing};
 use crate::seek;
 
 /// How long one look at the client's queue takes, with nothing to do and with something to wait for.
@@ -23,6 +23,9 @@ const IDLE: Duration = Duration::from_millis(100);
 const BUSY: Duration = Duration::from_millis(3);
 /// How often new partitions, and a retry topic that another member made, are looked for.
 const LOOK: Duration = Duration::from_secs(10);
+/// How long the servers must say that the topic is not there until it is gone, and how often they are asked.
+const GONE: Duration = Duration::from_secs(10);
+const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// How long settlements on their way may take when it leaves.
 const LAST_COMMIT: Duration = Duration::from_secs(5);
 /// Pauses between tries to take partitions over.
@@ -34,6 +37,8 @@ pub(crate) struct Poller {
     /// Told when the subscription is live, or cannot be.
     pub(crate) live: Option<oneshot::Sender<Result<()>>>,
     looked: Instant,
+    /// When the servers were last asked for a topic that is missing.
+    asked: Instant,
     has_retry_topic: bool,
     /// Not before this is an assignment tried again.
     not_before: Option<Instant>,
@@ -50,7 +55,17 @@ impl Poller {
     ) -> Self {
         let lag = Lag::new(&member);
         let looked = Instant::now();
-        Self { member, consumer, live: Some(live), looked, has_retry_topic, not_before: None, failures: 0, lag }
+        Self {
+            member,
+            consumer,
+            live: Some(live),
+            looked,
+            asked: looked,
+            has_retry_topic,
+            not_before: None,
+            failures: 0,
+            lag,
+        }
     }
 
     /// Works until the subscription has left.
@@ -73,6 +88,7 @@ impl Poller {
             assignment::mend(&self.member, &self.consumer);
             self.member.commit(&mut self.member.lock());
             self.look();
+            self.look_for_topic();
             self.obey();
             if let Some(outcome) = self.may_leave(&mut leaving) {
                 break outcome;
@@ -185,11 +201,19 @@ impl Poller {
 
     fn trouble(&mut self, error: &KafkaError) {
         let Some(code) = error.rdkafka_error_code() else { return };
+        if is_missing(code) {
+            self.member.lock().missing.get_or_insert_with(|| (Instant::now(), code));
+            return;
+        }
         if !is_final(code) && !matches!(error, KafkaError::MessageConsumptionFatal(_)) {
             // The connections come back by themselves; the context has told why they went.
             tracing::debug!(topic = %self.member.topic, %error, "kafka: a subscription cannot go on for now");
             return;
         }
+        self.end(code);
+    }
+
+    fn end(&mut self, code: Code) {
         if self.live.is_some() {
             let error = self.named(of_code("cannot subscribe", code));
             self.is_live(Err(error));
@@ -197,6 +221,27 @@ impl Poller {
             let mut state = self.member.lock();
             self.member.fail(&mut state, code);
         }
+    }
+
+    /// Asks whether a topic that was said to be missing is; it is gone if they say so for a while.
+    fn look_for_topic(&mut self) {
+        let Some((since, code)) = self.member.lock().missing else { return };
+        if self.asked.elapsed() < ASK_AGAIN {
+            return;
+        }
+        let found = assignment::is_whole(&self.member, &self.consumer);
+        self.asked = Instant::now();
+        let missing = match found {
+            Ok(true) => None,
+            Ok(false) if since.elapsed() > GONE => {
+                self.end(code);
+                None
+            }
+            Ok(false) => return,
+            // Nobody said anything: it is not missing for so long.
+            Err(_) => Some((self.asked, code)),
+        };
+        self.member.lock().missing = missing;
     }
 
     /// Looks now and then for what nobody tells.

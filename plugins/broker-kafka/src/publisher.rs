@@ -100,6 +100,8 @@ pub(crate) struct Publisher {
     address: Arc<str>,
     flow: Arc<Flow>,
     closed: AtomicBool,
+    /// A transaction must not go on with another producer.
+    transactional: bool,
     producer: Mutex<Option<Arc<ThreadedProducer<Deliveries>>>>,
 }
 
@@ -108,7 +110,7 @@ impl Publisher {
     pub(crate) fn new(settings: Arc<Settings>, capability: Capability, watch: Arc<Watch>) -> Result<Self> {
         let topics = Arc::new(Topics::new(Arc::clone(&settings)));
         let config = settings.producer();
-        Self::with_config(settings, capability, watch, topics, &config)
+        Self::with_config(settings, capability, watch, topics, &config, false)
     }
 
     /// Makes another producer beside this one, for transactions.
@@ -118,7 +120,7 @@ impl Publisher {
         // A transaction that is not ended within this time is forgotten by the servers.
         config.set("transaction.timeout.ms", self.settings.timeout.as_millis().max(10_000).to_string());
         let (settings, watch, topics) = (Arc::clone(&self.settings), Arc::clone(&self.watch), Arc::clone(&self.topics));
-        Self::with_config(settings, self.capability, watch, topics, &config)
+        Self::with_config(settings, self.capability, watch, topics, &config, true)
     }
 
     fn with_config(
@@ -127,12 +129,14 @@ impl Publisher {
         watch: Arc<Watch>,
         topics: Arc<Topics>,
         config: &ClientConfig,
+        transactional: bool,
     ) -> Result<Self> {
         let flow = Arc::new(Flow::new(settings.buffer));
         let context = Deliveries { watch: Arc::clone(&watch), flow: Arc::clone(&flow), topics: Arc::clone(&topics) };
         let producer =
             config.create_with_context(context).map_err(|error| convert("cannot make a Kafka producer", &error))?;
         Ok(Self {
+            transactional,
             topics,
             address: settings.address().into(),
             settings,
@@ -260,7 +264,16 @@ impl Publisher {
             headers: outgoing.headers,
             delivery_opaque: sent,
         };
-        if let Err((error, record)) = producer.send(record) {
+        let sent = match producer.send(record) {
+            Err((KafkaError::MessageProduction(Code::Fatal), record)) if !self.transactional => {
+                match self.renew(producer) {
+                    Ok(producer) => producer.send(record),
+                    Err(error) => return record.delivery_opaque.refused(error, &self.flow),
+                }
+            }
+            sent => sent,
+        };
+        if let Err((error, record)) = sent {
             let tried = match error {
                 KafkaError::MessageProduction(Code::MessageSizeTooLarge) => format!(
                     "the message of {} bytes, with its headers, is over max_message_bytes={}",
@@ -271,6 +284,26 @@ impl Publisher {
             };
             record.delivery_opaque.refused(convert(tried, &error), &self.flow);
         }
+    }
+
+    /// Replaces a producer that takes nothing any more: the servers and it do not agree on what was sent. What it still has
+    /// is refused by it.
+    fn renew(&self, dead: &ThreadedProducer<Deliveries>) -> Result<Arc<ThreadedProducer<Deliveries>>> {
+        let mut current = self.lock();
+        match &*current {
+            None => return Err(closed()),
+            Some(other) if !std::ptr::eq(&**other, dead) => return Ok(Arc::clone(other)),
+            Some(_) => {}
+        }
+        let (watch, flow, topics) = (Arc::clone(&self.watch), Arc::clone(&self.flow), Arc::clone(&self.topics));
+        let made = self.settings.producer().create_with_context(Deliveries { watch, flow, topics });
+        let made: ThreadedProducer<_> = made.map_err(|error| convert("cannot make a Kafka producer", &error))?;
+        tracing::warn!(address = %self.address, why = ?dead.client().fatal_error(), "the producer is made anew");
+        let made = Arc::new(made);
+        let dead = current.replace(Arc::clone(&made));
+        // Ending it blocks.
+        std::thread::spawn(move || drop(dead));
+        Ok(made)
     }
 
     /// Waits until all that was published is confirmed or refused, and returns how many were refused since last asked.

@@ -89,8 +89,11 @@ impl Sent {
         let outcome = match result {
             Ok(message) => Ok(receipt(message.partition(), message.offset())),
             Err((error, _)) => {
-                if let Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) = error.rdkafka_error_code() {
-                    // Deleted meanwhile: the next message looks for it anew.
+                if let Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::TopicAuthorizationFailed) =
+                    error.rdkafka_error_code()
+                {
+                    // Deleted meanwhile: the next message looks for it anew. Where it was forbidden, the library refuses
+                    // all that follows, until it hears of the topic again; that may take minutes.
                     topics.forget(&self.batch().topic);
                 }
                 Err(self.batch().error(convert("the message was not published", error)))

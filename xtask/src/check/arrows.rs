@@ -35,7 +35,8 @@ const HOUSE: &[Layer] = &[
     // Its own tests run the suites against what the house has.
     Layer { in_tests: &["crates/macros", "crates/rpc"], ..layer(CONFORMANCE, &[CORE, "crates/event", FAULTS]) },
     Layer {
-        in_tests: &[CONFORMANCE, FAULTS],
+        // The engine for its fail points.
+        in_tests: &[CONFORMANCE, ENGINE, FAULTS],
         in_build: &[BUILD],
         ..layer("crates/micro", &[CORE, "crates/rpc", "crates/event", "crates/macros", "plugins/*"])
     },

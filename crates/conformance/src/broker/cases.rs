@@ -1,6 +1,6 @@
 use super::{
-    Need, Stage, away, clock, events, groups, holding, life, options, order, outage, patterns, replay, requests,
-    routing, secrets, settlement, transactions,
+    Need, Stage, away, clock, cluster, events, groups, holding, life, options, order, outage, patterns, replay,
+    requests, routing, secrets, settlement, transactions,
 };
 
 /// One rule of a broker, and what shows it.
@@ -25,8 +25,14 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         outage::CASES,
         away::CASES,
         secrets::CASES,
+        cluster::CASES,
     ];
     ALL.iter().copied().flatten()
+}
+
+/// Returns the cases that need a server which can be killed, subject by subject.
+pub fn fault_cases() -> impl Iterator<Item = &'static Case> {
+    cases().filter(|case| case.needs.iter().any(|need| matches!(need, Need::Server | Need::Cluster)))
 }
 
 /// Makes a test of each broker case, for a [`Fixture`](crate::broker::Fixture) that the expression makes.
@@ -128,6 +134,44 @@ macro_rules! broker_cases {
             an_absent_server_is_waited_for_as_long_as_was_said
             a_wrong_password_is_refused_once_and_for_all
             nothing_shows_a_secret
+            while_one_node_is_down_everything_goes_on
+            after_a_total_outage_what_was_sent_is_what_is_received
+        }
+    };
+}
+
+/// Makes a test of each broker case that needs a server which can be killed: for a [`Fixture`](crate::broker::Fixture) of
+/// another kind of server than the one that runs all cases. In the report its name begins with `faults-`.
+///
+/// Where a server is too dear to start for each case, see [`run_fault_cases`](crate::broker::run_fault_cases).
+#[macro_export]
+macro_rules! broker_fault_cases {
+    ($fixture:expr) => {
+        $crate::broker_fault_cases! { @ $fixture;
+            what_is_confirmed_survives_a_killed_server
+            after_a_cut_a_subscription_goes_on_by_itself
+            a_half_open_connection_loses_nothing
+            what_is_published_while_the_server_is_down_arrives_or_says_so
+            health_tells_whether_the_server_answers
+            order_survives_cuts_and_a_killed_server
+            a_buffer_is_bounded_while_the_server_is_away
+            an_absent_server_is_waited_for_as_long_as_was_said
+            while_one_node_is_down_everything_goes_on
+            after_a_total_outage_what_was_sent_is_what_is_received
+        }
+    };
+    (@ $fixture:expr; $($name:ident)*) => {
+        $(
+            #[test]
+            fn $name() {
+                $crate::broker::run_fault_case(stringify!($name), $fixture);
+            }
+        )*
+
+        #[test]
+        fn every_broker_fault_case_is_a_test() {
+            let cases: Vec<_> = $crate::broker::fault_cases().map(|case| case.name).collect();
+            assert_eq!(cases, [$(stringify!($name)),*]);
         }
     };
 }

@@ -45,6 +45,11 @@ pub trait Fixture: fmt::Debug + Send + Sync + 'static {
         false
     }
 
+    /// Returns how many nodes the server of [`server`](Self::server) has. Default 1, for which nothing need be given.
+    fn nodes(&self) -> usize {
+        1
+    }
+
     /// Returns how long the suite waits.
     fn limits(&self) -> Limits {
         Limits::default()
@@ -91,11 +96,24 @@ pub trait Server: fmt::Debug + Send + Sync + 'static {
     /// from there on `ready` waits, and at [`REFUSED_AT`] times as many a publish is refused.
     fn narrow(&self, bytes: usize) -> Arc<dyn Broker>;
 
-    /// Kills it without a warning.
+    /// Kills it without a warning, all nodes of it.
     fn kill(&self);
 
-    /// Starts it again, with what it has on disk, and returns when it is ready.
+    /// Starts it again, whatever of it is down, with what it has on disk, and returns when it is ready.
     fn start(&self);
+
+    /// Kills one node without a warning; nodes are counted from 1 to [`Fixture::nodes`]. Default: the only one there is.
+    fn kill_node(&self, node: usize) {
+        let _ = node;
+        self.kill();
+    }
+
+    /// Starts one node again, with what it has on disk, and returns when it is ready. Most others are up meanwhile.
+    /// Default: the only one there is.
+    fn start_node(&self, node: usize) {
+        let _ = node;
+        self.start();
+    }
 
     /// Cuts its connections, and refuses new ones.
     fn cut(&self);

@@ -40,6 +40,8 @@ pub enum Need {
     Guarded,
     /// The same: a clock that can jump.
     Simulated,
+    /// The same: a server of several nodes, one of which can be killed.
+    Cluster,
 }
 
 impl Need {
@@ -71,6 +73,7 @@ impl Need {
             Self::Counted => "no count",
             Self::Guarded => "no accounts",
             Self::Simulated => "no simulated clock",
+            Self::Cluster => "one node",
         }
     }
 
@@ -83,6 +86,7 @@ impl Need {
             Self::Counted => fixture.counted().is_some(),
             Self::Guarded => fixture.guarded().is_some(),
             Self::Simulated => fixture.simulated(),
+            Self::Cluster => fixture.nodes() > 1,
             Self::Persistent => by.persistent,
             Self::Queues => by.queues,
             Self::Backlog => by.backlog,
@@ -180,7 +184,8 @@ impl Need {
             | Self::Nobody
             | Self::Counted
             | Self::Guarded
-            | Self::Simulated => Ok(()),
+            | Self::Simulated
+            | Self::Cluster => Ok(()),
         }
     }
 }

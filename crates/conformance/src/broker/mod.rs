@@ -3,6 +3,7 @@
 mod away;
 mod cases;
 mod clock;
+mod cluster;
 mod events;
 mod fixture;
 mod gate;
@@ -24,10 +25,10 @@ mod settlement;
 mod stage;
 mod transactions;
 
-pub use cases::{Case, cases};
+pub use cases::{Case, cases, fault_cases};
 pub use fixture::{Counted, Fixture, Guarded, REFUSED_AT, Server};
 pub use gate::Need;
-pub use run::{check, run};
+pub use run::{check, run, run_fault_case, run_fault_cases};
 pub use stage::Stage;
 
 pub use crate::Limits;

@@ -25,7 +25,10 @@ rules! { broker:
 }
 
 /// Runs what blocks beside the case.
-pub(super) async fn blocking(server: &Arc<dyn Server>, change: fn(&dyn Server)) -> Result<(), Failed> {
+pub(super) async fn blocking(
+    server: &Arc<dyn Server>,
+    change: impl FnOnce(&dyn Server) + Send + 'static,
+) -> Result<(), Failed> {
     let server = Arc::clone(server);
     let done = tokio::task::spawn_blocking(move || change(&*server)).await;
     done.map_err(|error| Failed::new(format!("the server cannot be changed: {error}")))
@@ -39,7 +42,7 @@ pub(super) async fn connected(stage: &Stage, server: &Arc<dyn Server>) -> Result
 
 /// Publishes in batches of 20, each when the one before has its receipts, until it is told to end; returns which numbers
 /// are confirmed.
-async fn publish_on(broker: Arc<dyn Broker>, topic: Topic, ended: Arc<AtomicBool>) -> Vec<usize> {
+pub(super) async fn publish_on(broker: Arc<dyn Broker>, topic: Topic, ended: Arc<AtomicBool>) -> Vec<usize> {
     let mut confirmed = Vec::new();
     let mut begin = 0;
     while !ended.load(Ordering::Acquire) {

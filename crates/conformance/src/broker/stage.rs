@@ -91,6 +91,12 @@ impl Stage {
         started.ok().flatten().ok_or_else(|| Failed::new("the fixture could start no server"))
     }
 
+    /// Returns how many nodes such a server has.
+    #[must_use]
+    pub fn nodes(&self) -> usize {
+        self.fixture.nodes()
+    }
+
     /// Makes a client of an address where nobody listens.
     ///
     /// # Errors

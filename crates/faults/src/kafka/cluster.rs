@@ -57,10 +57,12 @@ impl Kafka {
 
     /// Everything but the start.
     pub(super) fn prepare(distribution: &Distribution, setup: &Setup) -> Result<Self> {
-        if setup.nodes == 0 || (setup.nodes > 1 && setup.advertise.is_some()) {
+        if setup.nodes == 0 || !(setup.advertise.is_empty() || setup.advertise.len() == setup.nodes) {
             return Err(Failure::new(format!(
-                "asked for {} nodes; a cluster has one at least, and not more than one where an address is advertised",
-                setup.nodes
+                "asked for {} nodes and {} advertised addresses; a cluster has one node at least, and an address for \
+                 each or for none",
+                setup.nodes,
+                setup.advertise.len()
             )));
         }
         let folder = tempfile::Builder::new().prefix("micro-kafka-").tempdir();
@@ -99,7 +101,7 @@ impl Kafka {
     /// Returns the addresses of the plain listeners, `127.0.0.1:10092,…`; where another is advertised, that one.
     #[must_use]
     pub fn bootstrap(&self) -> String {
-        self.setup.advertise.clone().unwrap_or_else(|| self.addresses(Listener::Plain))
+        if self.setup.advertise.is_empty() { self.addresses(Listener::Plain) } else { self.setup.advertise.join(",") }
     }
 
     /// Returns the address on which a node itself listens, whatever is advertised.

@@ -64,21 +64,22 @@ pub(super) fn write(
 
 fn server(folder: &Path, node: usize, setup: &Setup, port: Port<'_>, certificates: Option<&Certificates>) -> String {
     let mut listeners = vec![Listener::Plain];
-    if setup.advertise.is_some() {
+    let advertise = setup.advertise.get(node - 1);
+    if advertise.is_some() {
         listeners.push(Listener::Internal);
     }
     if certificates.is_some() {
         listeners.extend([Listener::Ssl, Listener::SaslSsl, Listener::SaslPlain]);
     }
     let here = |listener: Listener| format!("{}://127.0.0.1:{}", listener.name(), port(node, listener));
-    let advertised = listeners.iter().map(|listener| match (listener, &setup.advertise) {
+    let advertised = listeners.iter().map(|listener| match (listener, advertise) {
         (Listener::Plain, Some(address)) => format!("{}://{address}", listener.name()),
         _ => here(*listener),
     });
     let advertised = join(advertised);
     let listening = join(listeners.iter().copied().chain([Listener::Controller]).map(here));
     let voters = (1..=setup.nodes).map(|n| format!("{n}@127.0.0.1:{}", port(n, Listener::Controller)));
-    let between = if setup.advertise.is_some() { Listener::Internal } else { Listener::Plain };
+    let between = if advertise.is_some() { Listener::Internal } else { Listener::Plain };
     let replicas = setup.nodes.min(3);
     let mut text = format!(
         "process.roles=broker,controller

@@ -3,7 +3,7 @@
 pub struct Setup {
     pub(super) nodes: usize,
     pub(super) secure: bool,
-    pub(super) advertise: Option<String>,
+    pub(super) advertise: Vec<String>,
     pub(super) properties: Vec<(String, String)>,
 }
 
@@ -11,7 +11,7 @@ impl Setup {
     /// Begins with one node that listens without TLS and login.
     #[must_use]
     pub fn new() -> Self {
-        Self { nodes: 1, secure: false, advertise: None, properties: Vec::new() }
+        Self { nodes: 1, secure: false, advertise: Vec::new(), properties: Vec::new() }
     }
 
     /// Sets how many nodes there are. Topics have three replicas where there are nodes for it, unless one
@@ -31,10 +31,11 @@ impl Setup {
         self
     }
 
-    /// Tells clients of the plain listener to dial this address, that of a [`Proxy`](crate::Proxy) say. One node only.
+    /// Tells clients of the plain listener to dial this address, that of a [`Proxy`](crate::Proxy) say. Called once for
+    /// each node, in their order.
     #[must_use]
     pub fn advertise(mut self, address: impl Into<String>) -> Self {
-        self.advertise = Some(address.into());
+        self.advertise.push(address.into());
         self
     }
 

@@ -3,8 +3,10 @@
 mod conformance;
 mod detour;
 mod foreign;
+mod injected;
 mod lag;
 mod mistakes;
+mod mock;
 mod outage;
 mod own;
 mod publish;
@@ -14,5 +16,6 @@ mod security;
 mod settle;
 mod soak;
 mod starts;
+mod three;
 mod transactions;
 mod world;

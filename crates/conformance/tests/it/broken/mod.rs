@@ -161,6 +161,10 @@ impl Fixture for Broken {
         true
     }
 
+    fn nodes(&self) -> usize {
+        if self.served.is_some() { outage::NODES } else { 1 }
+    }
+
     /// What is broken mostly shows by something that does not come.
     fn limits(&self) -> Limits {
         Limits::default().present(Duration::from_millis(1500)).absent(Duration::from_millis(150))

@@ -1,6 +1,7 @@
 //! A memory behind a switch, as if it were a server, and what can be wrong with it.
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -28,6 +29,12 @@ enum Wrong {
     StaysCut,
     /// What was acknowledged before a cut comes again.
     Forgets,
+    /// Where one node is down, all is.
+    DiesWithOne,
+    /// What is published while a node is down is confirmed and lost.
+    LosesWithOne,
+    /// What was acknowledged comes again when a node is gone.
+    ForgetsWithOne,
     /// It connects to nobody.
     ConnectsToNobody,
     /// Its errors say nothing.
@@ -62,6 +69,9 @@ enum Wrong {
     HealthyWhenClosed,
 }
 
+/// As many nodes it has.
+pub(super) const NODES: usize = 3;
+
 /// A server that can be switched off.
 #[derive(Debug)]
 struct Switch(Arc<State>);
@@ -73,6 +83,7 @@ struct State {
     wrong: Wrong,
     up: watch::Sender<bool>,
     was_away: AtomicBool,
+    down: Mutex<BTreeSet<usize>>,
     _memory: Memory,
 }
 
@@ -85,6 +96,7 @@ impl Switch {
             wrong,
             up: watch::Sender::new(true),
             was_away: AtomicBool::new(false),
+            down: Mutex::default(),
             _memory: memory,
         }))
     }
@@ -126,6 +138,24 @@ impl Server for Switch {
     }
 
     fn start(&self) {
+        self.0.down.lock().unwrap().clear();
+        self.back();
+    }
+
+    /// As long as one is up it goes on.
+    fn kill_node(&self, node: usize) {
+        let mut down = self.0.down.lock().unwrap();
+        down.insert(node);
+        if self.0.wrong == Wrong::ForgetsWithOne {
+            self.0.up.send_replace(true);
+        }
+        if down.len() == NODES || self.0.wrong == Wrong::DiesWithOne {
+            self.away();
+        }
+    }
+
+    fn start_node(&self, node: usize) {
+        self.0.down.lock().unwrap().remove(&node);
         self.back();
     }
 
@@ -285,6 +315,9 @@ impl Broker for Client {
     fn publish(&self, topic: &Topic, messages: Vec<Message>) -> Receipts {
         let mut waiting = self.line.waiting.lock().unwrap();
         let up = *self.switch.up.borrow();
+        if self.switch.wrong == Wrong::LosesWithOne && !self.switch.down.lock().unwrap().is_empty() {
+            return Outcomes::ready(messages.iter().map(|_| Ok(Receipt::default())).collect());
+        }
         if up && waiting.is_empty() {
             return self.memory.publish(topic, messages);
         }
@@ -344,7 +377,7 @@ impl Subscription for Switched {
         if self.up.has_changed().unwrap_or(false) {
             self.was_away = true;
             self.up.mark_unchanged();
-            if self.switch.wrong == Wrong::Forgets {
+            if matches!(self.switch.wrong, Wrong::Forgets | Wrong::ForgetsWithOne) {
                 self.memory.publish(&self.topic, vec![Message::new("7")]).all().await?;
             }
         }
@@ -466,6 +499,11 @@ pub(super) fn doubles() -> Vec<Double> {
         switched("B111", "waits for the server when asked for its health", Wrong::WaitsForHealth),
         switched("B111", "does not say where it is ill", Wrong::IllSomehow),
         switched("B111", "is healthy after its end", Wrong::HealthyWhenClosed),
+        switched("B107", "is down when one node is", Wrong::DiesWithOne),
+        switched("B107", "loses what it confirms while a node is down", Wrong::LosesWithOne),
+        switched("B107", "forgets with a node what was acknowledged", Wrong::ForgetsWithOne),
+        switched("B108", "loses what it confirmed", Wrong::Loses),
+        switched("B108", "does not come back by itself", Wrong::StaysCut),
     ]
 }
 
@@ -494,6 +532,10 @@ fn a_sound_server_passes_the_cases_of_outages() {
 
         fn server(&self) -> Option<Arc<dyn Server>> {
             Some(Arc::new(Switch::new(Wrong::Nothing)))
+        }
+
+        fn nodes(&self) -> usize {
+            NODES
         }
 
         fn limits(&self) -> Limits {
