@@ -16,7 +16,7 @@ const TESTS: Duration = Duration::from_secs(40 * 60);
 const CONFORMANCE: &str = "conformance";
 
 /// How tests are run here.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Runner {
     root: PathBuf,
     report: PathBuf,

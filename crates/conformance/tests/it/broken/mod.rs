@@ -16,6 +16,7 @@ mod requests;
 mod routing;
 mod secrets;
 mod settlement;
+mod switch;
 mod transactions;
 
 use std::collections::BTreeSet;
@@ -162,7 +163,7 @@ impl Fixture for Broken {
     }
 
     fn nodes(&self) -> usize {
-        if self.served.is_some() { outage::NODES } else { 1 }
+        if self.served.is_some() { switch::NODES } else { 1 }
     }
 
     /// What is broken mostly shows by something that does not come.
