@@ -49,8 +49,9 @@ impl Fixture for ThreeServers {
         NODES
     }
 
+    /// Three servers that start again at once, beside other tests, take their time.
     fn limits(&self) -> Limits {
-        Limits::default().present(Duration::from_secs(45)).absent(Duration::from_millis(700))
+        Limits::default().present(Duration::from_secs(90)).absent(Duration::from_millis(700))
     }
 }
 
