@@ -21,8 +21,8 @@
 //! # Metrics
 //!
 //! `micro_event_published_total{topic, outcome}`, `micro_event_handled_total{topic, queue, outcome}`,
-//! `micro_event_in_flight{topic, queue}`, `micro_event_handle_seconds{topic, queue}`. They go to the recorder that is
-//! installed when the event or the subscription is made. Handlers that return at once are timed four together; of these a
+//! `micro_event_in_flight{topic, queue}`, `micro_event_handle_seconds{topic, queue}`, and `micro_event_behind{topic, queue}`:
+//! 1 while a slow consumer has all that it may have in flight, which is logged too. They go to the recorder that is installed when the event or the subscription is made. Handlers that return at once are timed four together; of these a
 //! slow one counts with the time of all four.
 
 pub mod dead_letter;

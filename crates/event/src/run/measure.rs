@@ -11,6 +11,7 @@ pub(crate) struct Measure {
     pub(crate) skipped: Counter,
     pub(crate) released: Counter,
     pub(crate) in_flight: Gauge,
+    pub(crate) behind: Gauge,
     duration: Histogram,
 }
 
@@ -31,6 +32,7 @@ impl Measure {
             skipped: handled("skipped"),
             released: handled("released"),
             in_flight: metrics::gauge!("micro_event_in_flight", &labels),
+            behind: metrics::gauge!("micro_event_behind", &labels),
             duration: metrics::histogram!("micro_event_handle_seconds", &labels),
         }
     }

@@ -2,6 +2,7 @@ use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::task::AtomicWaker;
@@ -245,6 +246,11 @@ impl Member {
         if !tokens.is_empty() {
             settler.extend(&tokens);
         }
+    }
+
+    /// Returns how many deliveries are here, whether a handler has them or they wait for one.
+    pub(crate) fn in_hand(&self, now: Instant) -> usize {
+        self.lock().held(now, Duration::MAX).len()
     }
 
     /// Ends the taking of work, releases what no handler has, and returns the workers that are still at it.

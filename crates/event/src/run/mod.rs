@@ -7,6 +7,7 @@
 
 mod answers;
 mod batches;
+mod behind;
 mod conclude;
 mod job;
 mod lanes;

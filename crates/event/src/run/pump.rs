@@ -9,6 +9,7 @@ use micro_core::{Error, Kind, Result};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout};
 
+use super::behind::Behind;
 use super::member::Member;
 use crate::subscribe::Command;
 
@@ -64,6 +65,7 @@ impl Pump {
         let period = (self.options.lease / 3).max(Duration::from_millis(1));
         let mut tick = interval_at(Instant::now() + period, period);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut behind = Behind::default();
         loop {
             if self.resident.is_none() {
                 self.resident = self.member.resident();
@@ -75,7 +77,10 @@ impl Pump {
                 Some(command) = self.commands.recv() => self.obey(command).await,
                 () = self.member.shared.changed.notified() => {}
                 () = at(due) => self.member.wake_due(),
-                _ = tick.tick() => self.extend(),
+                _ = tick.tick() => {
+                    self.extend();
+                    behind.look(&self.member, &self.member.topic, self.options.queue.as_ref(), self.options.in_flight);
+                }
                 // What was pulled comes before what may be pulled.
                 () = too_long(&mut self.resident) => self.move_out(false),
                 pulled = self.subscription.next(PULL) => match pulled {
@@ -83,6 +88,7 @@ impl Pump {
                         if let Some(first) = deliveries.first() {
                             self.settler = Some(Arc::clone(first.settler()));
                         }
+                        behind.pulled(deliveries.len());
                         self.member.push(deliveries);
                     }
                     Ok(None) => return End::Stopped(Instant::now() + UNASKED_DRAIN),

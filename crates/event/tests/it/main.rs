@@ -1,6 +1,7 @@
 //! The rules of typed publish and subscribe, each shown over the memory broker.
 
 mod batch;
+mod behind;
 mod dead_letter;
 mod failure;
 mod faulty;
