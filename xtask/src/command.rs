@@ -104,6 +104,15 @@ impl Group {
         drop(self);
     }
 
+    /// Asks it to end, and waits: a test runner that is killed leaves the tests, which have groups of their own.
+    fn warn(&mut self) {
+        self.signal(Signal::TERM);
+        let start = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) && start.elapsed() < GRACE {
+            thread::sleep(PAUSE);
+        }
+    }
+
     fn signal(&self, signal: Signal) {
         let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) else { return };
         // An error means that nobody is left in the group.
@@ -113,6 +122,9 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
+        if ended() {
+            self.warn();
+        }
         self.signal(Signal::KILL);
         let _ = self.child.wait();
     }
@@ -170,6 +182,20 @@ mod tests {
             thread::sleep(PAUSE);
         }
         assert!(gone(), "the child lives on");
+    }
+
+    #[test]
+    fn one_that_is_warned_may_end_what_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let (ready, told) = (folder.path().join("ready"), folder.path().join("told"));
+        let script = format!("trap 'touch {}; exit' TERM; touch {}; sleep 600 & wait", told.display(), ready.display());
+        let mut group = Group::start(Command::new("sh").args(["-c", &script])).unwrap();
+        let start = Instant::now();
+        while !ready.exists() && start.elapsed() < Duration::from_secs(60) {
+            thread::sleep(PAUSE);
+        }
+        group.warn();
+        assert!(told.exists());
     }
 
     #[test]

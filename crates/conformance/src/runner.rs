@@ -9,7 +9,7 @@ use crate::report::{self, Outcome};
 use crate::scale::scale;
 
 /// No case takes longer, times the scale.
-const LIMIT: Duration = Duration::from_secs(240);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// Runs a case on a runtime of its own. One that panics or hangs failed.
 pub(crate) fn outcome(checked: impl Future<Output = Result<Outcome, Failed>>) -> Outcome {

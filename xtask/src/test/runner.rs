@@ -19,16 +19,13 @@ const CONFORMANCE: &str = "conformance";
 #[derive(Debug, Clone)]
 pub(super) struct Runner {
     root: PathBuf,
-    report: PathBuf,
     nextest: Option<PathBuf>,
     env: Vec<Variable>,
 }
 
 impl Runner {
     pub(super) fn new(workspace: &Workspace, nextest: Option<PathBuf>) -> Self {
-        // The runner keeps its reports in the checkout, wherever the target folder is.
-        let report = workspace.root.join("target/nextest/default/junit.xml");
-        Self { root: workspace.root.clone(), report, nextest, env: Vec::new() }
+        Self { root: workspace.root.clone(), nextest, env: Vec::new() }
     }
 
     /// A variable for the tests.
@@ -103,13 +100,15 @@ impl Runner {
 
     /// Runs nextest, and reads its report; says whether it succeeded.
     fn reported(&self, test: &mut Command) -> Result<(Vec<Suite>, bool)> {
-        if self.report.exists() {
-            fs::remove_file(&self.report).map_err(|e| format!("cannot remove {}: {e}", self.report.display()))?;
+        // The runner keeps its reports in the checkout, wherever the target folder is.
+        let report = self.root.join("target/nextest").join(profile(test)).join("junit.xml");
+        if report.exists() {
+            fs::remove_file(&report).map_err(|e| format!("cannot remove {}: {e}", report.display()))?;
         }
         let status = command::run(test, TESTS)?;
-        let report = fs::read_to_string(&self.report)
-            .map_err(|e| format!("the test runner ({status}) left no report at {}: {e}", self.report.display()))?;
-        Ok((suites(&report), status.success()))
+        let text = fs::read_to_string(&report)
+            .map_err(|e| format!("the test runner ({status}) left no report at {}: {e}", report.display()))?;
+        Ok((suites(&text), status.success()))
     }
 
     /// Runs tests without counting them; says whether all passed. Running none is no success.
@@ -124,6 +123,20 @@ impl Runner {
         let (status, lines) = command::run_reading(&mut test, TESTS)?;
         honest(sum(&lines), status.success())
     }
+}
+
+/// The profile that a call of the runner names.
+fn profile(test: &Command) -> String {
+    let mut arguments = test.get_args().map(|argument| argument.to_string_lossy());
+    while let Some(argument) = arguments.next() {
+        if ["--profile", "-P"].contains(&&*argument) {
+            return arguments.next().unwrap_or_default().into_owned();
+        }
+        if let Some(profile) = argument.strip_prefix("--profile=") {
+            return profile.to_owned();
+        }
+    }
+    "default".to_owned()
 }
 
 /// A run that failed without a failed test counts as one: something else broke.
@@ -187,6 +200,15 @@ fn suites(report: &str) -> Vec<Suite> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_report_is_that_of_the_profile() {
+        let of = |arguments: &[&str]| profile(Command::new("nextest").args(arguments));
+        assert_eq!(of(&["nextest", "run", "-p", "one"]), "default");
+        for given in [&["run", "--profile", "soak", "x"][..], &["run", "-P", "soak"], &["run", "--profile=soak"]] {
+            assert_eq!(of(given), "soak", "{given:?}");
+        }
+    }
 
     #[test]
     fn results_of_several_test_programs_are_summed() {

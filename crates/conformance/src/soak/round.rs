@@ -15,7 +15,7 @@ use crate::failed::ensure;
 use crate::{Failed, Limits};
 
 /// How long everything may take that is left when nobody is killed any more.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(60);
 
 const PAUSE: Duration = Duration::from_millis(20);
 

@@ -1,5 +1,4 @@
 use micro_core::broker::{Queue, Topic};
-use tokio::time::Instant;
 
 use super::member::Member;
 
@@ -18,7 +17,7 @@ impl Behind {
 
     /// Looks at a member, and tells once when it falls behind, and once when it has caught up.
     pub(super) fn look(&mut self, member: &Member, topic: &Topic, queue: Option<&Queue>, in_flight: usize) {
-        let full = member.in_hand(Instant::now()) >= in_flight;
+        let full = member.in_hand() >= in_flight;
         let behind = full && std::mem::take(&mut self.pulled) < in_flight;
         self.pulled = 0;
         member.measure.behind.set(f64::from(u8::from(behind)));

@@ -2,7 +2,6 @@ use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::task::AtomicWaker;
@@ -249,8 +248,8 @@ impl Member {
     }
 
     /// Returns how many deliveries are here, whether a handler has them or they wait for one.
-    pub(crate) fn in_hand(&self, now: Instant) -> usize {
-        self.lock().held(now, Duration::MAX).len()
+    pub(crate) fn in_hand(&self) -> usize {
+        self.lock().in_hand()
     }
 
     /// Ends the taking of work, releases what no handler has, and returns the workers that are still at it.
@@ -269,6 +268,7 @@ impl Member {
         lock(&self.shared.unconfirmed).sweep(&self.endpoint);
         let unanswered = self.lock().unanswered();
         self.measure.in_flight.decrement(unanswered as f64);
+        self.measure.behind.set(0.0);
     }
 
     /// Gives jobs back, in one call to the broker.

@@ -394,6 +394,11 @@ impl State {
         waiting.chain(queued).chain(running).collect()
     }
 
+    /// Returns how many deliveries are here: what waits, and what handlers have.
+    pub(crate) fn in_hand(&self) -> usize {
+        self.waiting.len() + self.lanes.iter().count() + self.unanswered()
+    }
+
     /// Returns how many deliveries the workers have.
     pub(crate) fn unanswered(&self) -> usize {
         self.slots.iter().map(|slot| slot.tokens.len()).sum()

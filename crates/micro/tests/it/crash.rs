@@ -141,6 +141,7 @@ async fn letters_written(broker: &std::sync::Arc<dyn Broker>, topic: &Topic, cou
     found == count
 }
 
+// features: D10
 #[tokio::test]
 async fn a_death_between_the_dead_letter_and_the_settling_costs_nothing_but_a_second_letter() {
     let folder = tempfile::tempdir().unwrap();

@@ -49,9 +49,8 @@ impl Fixture for ThreeServers {
         NODES
     }
 
-    /// Three servers that start again at once, beside other tests, take their time.
     fn limits(&self) -> Limits {
-        Limits::default().present(Duration::from_secs(90)).absent(Duration::from_millis(700))
+        Limits::default().present(Duration::from_secs(45)).absent(Duration::from_millis(700))
     }
 }
 
@@ -126,6 +125,7 @@ impl Server for Three {
     }
 }
 
+// features: D8, D14
 #[test]
 fn three_servers_keep_what_a_fault_must_not_break() {
     run_fault_cases(ThreeServers::default());

@@ -25,6 +25,11 @@ fn set<const N: usize>(words: [&str; N]) -> BTreeSet<String> {
     words.map(str::to_owned).into()
 }
 
+/// Returns when every task waits: a clock that stands still goes on only then.
+async fn all_wait() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
 #[tokio::test]
 async fn a_pattern_gets_its_topics_and_those_made_later_each_by_its_name() {
     let broker = connected().await;
@@ -40,7 +45,7 @@ async fn a_pattern_gets_its_topics_and_those_made_later_each_by_its_name() {
     silent(&mut all).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn one_that_waits_hears_of_a_topic_made_meanwhile_and_of_the_end() {
     let broker = connected().await;
     let mut waits = broker.subscribe_pattern(&pattern("made.>"), of("q")).await.unwrap();
@@ -49,25 +54,25 @@ async fn one_that_waits_hears_of_a_topic_made_meanwhile_and_of_the_end() {
         let first = (first.topic().to_string(), first.ack().await.is_ok());
         (first, waits.next(1).await.unwrap().is_none())
     });
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    all_wait().await;
     publish(&broker, &topic("made.while.waiting"), ["1"]).await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    all_wait().await;
     broker.disconnect().await.unwrap();
     let ended = tokio::time::timeout(LIMIT, waiting).await.unwrap().unwrap();
     assert_eq!(ended, (("made.while.waiting".to_owned(), true), true));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_end_is_heard_also_where_no_topic_is_yet() {
     let broker = connected().await;
     let mut waits = broker.subscribe_pattern(&pattern("no.topic.*"), of("q")).await.unwrap();
     let waiting = tokio::spawn(async move { waits.next(1).await.unwrap().is_none() });
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    all_wait().await;
     broker.disconnect().await.unwrap();
     assert!(tokio::time::timeout(LIMIT, waiting).await.unwrap().unwrap());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_limit_is_one_over_all_topics_and_goes_on_as_soon_as_one_is_settled() {
     let broker = connected().await;
     let mut few = broker.subscribe_pattern(&pattern("few.*"), of("q").in_flight(2)).await.unwrap();
@@ -77,7 +82,7 @@ async fn the_limit_is_one_over_all_topics_and_goes_on_as_soon_as_one_is_settled(
     let mut held = hold(&mut few, 2).await;
     silent(&mut few).await;
     let waiting = tokio::spawn(async move { (one(&mut few).await.ack().await.is_ok(), few) });
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    all_wait().await;
     held.pop().unwrap().ack().await.unwrap();
     let (acknowledged, mut few) = tokio::time::timeout(LIMIT, waiting).await.unwrap().unwrap();
     assert!(acknowledged);
@@ -131,7 +136,7 @@ async fn a_queue_is_shared_with_those_who_name_the_topic() {
 }
 
 /// The first that waits is woken by both topics, and may have one message only.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_wake_up_that_a_pattern_does_not_use_goes_to_another_member() {
     let broker = connected().await;
     let topics = [topic("wake.one"), topic("wake.two")];
@@ -145,7 +150,7 @@ async fn a_wake_up_that_a_pattern_does_not_use_goes_to_another_member() {
             assert_eq!(told(&mut member, 2).await.len(), 2);
         }
         members.push(tokio::spawn(async move { (one(&mut member).await, member) }));
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        all_wait().await;
     }
     for topic in &topics {
         publish(&broker, topic, ["1"]).await;
