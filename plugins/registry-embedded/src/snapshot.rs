@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use micro_core::registry::{Change, Service};
+use micro_core::registry::{Change, Service, grouped};
 use micro_engine::Process;
 use rusqlite::Connection;
 
@@ -55,19 +55,14 @@ impl Snapshot {
 
 /// Puts the nodes of one version of a service together. What cannot be read was written by no program of ours.
 fn gather<'a>(records: impl Iterator<Item = &'a String>) -> Vec<Service> {
-    let mut services: BTreeMap<(String, String), Service> = BTreeMap::new();
-    for record in records {
-        match serde_json::from_str::<Service>(record) {
-            Ok(mut record) => match services.get_mut(&(record.name.clone(), record.version.clone())) {
-                Some(service) => service.nodes.append(&mut record.nodes),
-                None => {
-                    services.insert((record.name.clone(), record.version.clone()), record);
-                }
-            },
-            Err(error) => tracing::warn!(%error, "a record of the embedded registry cannot be read; it is left out"),
-        }
-    }
-    services.into_values().collect()
+    let read = records.filter_map(|record| {
+        let read = serde_json::from_str::<Service>(record);
+        read.inspect_err(
+            |error| tracing::warn!(%error, "a record of the embedded registry cannot be read; it is left out"),
+        )
+        .ok()
+    });
+    grouped(read)
 }
 
 #[cfg(test)]

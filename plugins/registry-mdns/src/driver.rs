@@ -4,14 +4,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use micro_core::registry::{Change, Service};
+use micro_core::registry::{Change, Service, grouped};
 use micro_core::{Error, Kind, Result};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::convert;
-use crate::nodes::{Nodes, grouped};
+use crate::nodes::Nodes;
 use crate::own::{Own, OwnNode, Registered};
 use crate::packet::{self, Entry};
 use crate::rounds::{Answer, Rounds};
@@ -310,7 +310,7 @@ impl Driver {
     }
 
     fn state(&self, service: Option<&str>) -> Vec<Service> {
-        grouped(self.own.records(service).chain(self.nodes.records(service)))
+        grouped(self.own.records(service).chain(self.nodes.records(service)).cloned())
     }
 
     async fn packet(&mut self, bytes: &[u8], from: SocketAddr) {
@@ -472,7 +472,7 @@ impl Driver {
 
     fn tell_state(&mut self, id: Option<u64>) {
         let (own, nodes) = (&self.own, &self.nodes);
-        self.watchers.state(id, |service| grouped(own.records(service).chain(nodes.records(service))));
+        self.watchers.state(id, |service| grouped(own.records(service).chain(nodes.records(service)).cloned()));
     }
 }
 

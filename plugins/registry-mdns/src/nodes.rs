@@ -112,15 +112,3 @@ impl Nodes {
         self.seen.keys()
     }
 }
-
-/// Puts records of single nodes together, one a name and version.
-pub(crate) fn grouped<'a>(records: impl Iterator<Item = &'a Service>) -> Vec<Service> {
-    let mut services: BTreeMap<(&str, &str), Service> = BTreeMap::new();
-    for record in records {
-        services
-            .entry((&record.name, &record.version))
-            .and_modify(|service| service.nodes.extend(record.nodes.iter().cloned()))
-            .or_insert_with(|| record.clone());
-    }
-    services.into_values().collect()
-}

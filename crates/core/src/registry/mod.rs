@@ -1,9 +1,11 @@
 //! Which nodes a service has, and where they are.
 
 mod cache;
+mod listing;
 mod memory;
 mod multi;
 mod record;
+mod unreadable;
 
 use std::any::Any;
 use std::fmt;
@@ -12,9 +14,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use cache::{Cache, Known};
+pub use listing::{Listing, grouped};
 pub use memory::Memory;
 pub use multi::Multi;
 pub use record::{Endpoint, Node, Service, Value};
+pub use unreadable::Unreadable;
 
 use crate::Result;
 use crate::address::Address;

@@ -13,18 +13,19 @@ use crate::settings::Choice;
 
 const KNOWN: Known = Known {
     kind: "registry",
-    here: match (cfg!(feature = "registry-embedded"), cfg!(feature = "registry-mdns")) {
-        (true, true) => &["embedded", "mdns", "memory"],
-        (true, false) => &["embedded", "memory"],
-        (false, true) => &["mdns", "memory"],
-        (false, false) => &["memory"],
-    },
-    by_feature: match (cfg!(feature = "registry-embedded"), cfg!(feature = "registry-mdns")) {
-        (true, true) => &[],
-        (true, false) => &[("mdns", "registry-mdns")],
-        (false, true) => &[("embedded", "registry-embedded")],
-        (false, false) => &[("embedded", "registry-embedded"), ("mdns", "registry-mdns")],
-    },
+    here: &[
+        #[cfg(feature = "registry-embedded")]
+        "embedded",
+        #[cfg(feature = "registry-mdns")]
+        "mdns",
+        "memory",
+    ],
+    by_feature: &[
+        #[cfg(not(feature = "registry-embedded"))]
+        ("embedded", "registry-embedded"),
+        #[cfg(not(feature = "registry-mdns"))]
+        ("mdns", "registry-mdns"),
+    ],
     go_micro: &["etcd", "consul", "nats", "kubernetes", "zookeeper", "eureka", "gossip", "cache", "proxy", "service"],
 };
 
