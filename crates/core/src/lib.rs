@@ -11,6 +11,7 @@
 //! | [`context`] | what travels with a call or an event |
 //! | [`error`] | the one error type |
 //! | [`address`] | `kafka://user:secret@h1,h2/?acks=all`, with the secret hidden when printed |
+//! | [`tls`] | which certificates a connection shows and believes |
 
 pub mod address;
 pub mod broker;
@@ -20,6 +21,7 @@ pub mod error;
 mod headers;
 pub mod registry;
 pub mod selector;
+pub mod tls;
 
 pub use context::Context;
 pub use error::{Error, Kind, Result, Retry};

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`kafka`] | a Kafka cluster of a test's own, its nodes killed, paused and started again; the one that all tests share |
 //! | [`Proxy`] | stands in front of a server and cuts, holds, half-opens, delays or throttles its connections, and flips bits of what goes through ([`Corruption`]) |
+//! | [`Authority`] | signs certificates: of servers and clients, out of date, for another name |
 //! | [`Process`] | any server as a child process that never outlives the test |
 //! | [`Ports`] | ports for servers that are started, ended and started again |
 //!
@@ -12,6 +13,7 @@
 //!
 //! A server that cannot be had is a failed test, not a skipped one: each [`Failure`] says what to do.
 
+mod authority;
 mod failure;
 pub mod kafka;
 mod ports;
@@ -19,6 +21,7 @@ mod process;
 mod proxy;
 mod wait;
 
+pub use authority::{Authority, Signed, Validity};
 pub use failure::{Failure, Result};
 pub use ports::Ports;
 pub use process::Process;

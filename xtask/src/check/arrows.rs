@@ -21,12 +21,14 @@ const ENGINE: &str = "crates/engine";
 const BUILD: &str = "crates/build";
 const FAULTS: &str = "crates/faults";
 const CONFORMANCE: &str = "crates/conformance";
+const TLS: &str = "crates/tls";
 
 /// The first layer whose folder fits counts.
 const HOUSE: &[Layer] = &[
     layer(CORE, &[]),
     layer(ENGINE, &[CORE]),
-    Layer { in_tests: &[CONFORMANCE], in_build: &[BUILD], ..layer("crates/rpc", &[CORE]) },
+    Layer { in_tests: &[FAULTS], ..layer(TLS, &[CORE]) },
+    Layer { in_tests: &[CONFORMANCE, FAULTS], in_build: &[BUILD], ..layer("crates/rpc", &[CORE, TLS]) },
     layer("crates/event", &[CORE]),
     layer(FAULTS, &[CORE]),
     Layer { in_tests: &[CORE, "crates/rpc"], in_build: &[BUILD], ..layer(BUILD, &[]) },
@@ -40,12 +42,12 @@ const HOUSE: &[Layer] = &[
         in_build: &[BUILD],
         ..layer("crates/micro", &[CORE, "crates/rpc", "crates/event", "crates/macros", "plugins/*"])
     },
-    Layer { in_tests: &[CONFORMANCE], ..layer("crates/testkit", &["crates/micro"]) },
+    Layer { in_tests: &[CONFORMANCE], ..layer("crates/testkit", &["crates/micro", FAULTS]) },
     layer("crates/platform", &["crates/micro"]),
     layer("crates/cli", &["crates/platform"]),
     Layer { in_tests: &[CONFORMANCE, FAULTS], ..layer("plugins/broker-embedded", &[CORE, ENGINE]) },
     Layer { in_tests: &[CONFORMANCE, FAULTS], ..layer("plugins/registry-embedded", &[CORE, ENGINE]) },
-    Layer { in_tests: &[CONFORMANCE, FAULTS], ..layer("plugins/*", &[CORE]) },
+    Layer { in_tests: &[CONFORMANCE, FAULTS], ..layer("plugins/*", &[CORE, TLS]) },
     Layer { in_tests: &[FAULTS, "crates/testkit"], in_build: &[BUILD], ..layer("examples/*", &["crates/micro"]) },
     Layer {
         in_tests: &[FAULTS],

@@ -1,0 +1,4 @@
+//! What the tests of this crate share.
+
+mod handshakes;
+mod renewal;
