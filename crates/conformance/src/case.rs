@@ -48,6 +48,8 @@ impl<S, N> Case<S, N> {
     ///
     /// If rules are broken, after the last case.
     pub(crate) fn run_all(cases: impl Iterator<Item = &'static Self>, plugin: &str, check: impl Fn(&Self) -> Outcome) {
+        let only = std::env::var("MICRO_CASE").ok();
+        let cases = cases.filter(|case| only.as_ref().is_none_or(|only| only.split(',').any(|id| id == case.id)));
         let concluded = cases.map(|case| runner::conclude(plugin, case.id, case.rule, check(case)));
         let failed: Vec<_> = concluded.filter_map(Result::err).collect();
         assert!(failed.is_empty(), "{}", failed.join("\n"));

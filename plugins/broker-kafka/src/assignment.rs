@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use micro_core::broker::{Position, Start, Topic};
+use micro_core::broker::{Position, Queue, Start, Topic};
 use micro_core::{Error, Kind, Result};
 use rdkafka::consumer::{Consumer as _, RebalanceProtocol};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
@@ -13,6 +13,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use crate::checkpoint::Checkpoint;
 use crate::config::Dialect;
 use crate::context::{Consumer, Rebalance};
+use crate::doubt::{self, Shared};
 use crate::error::{convert, of_code};
 use crate::member::Member;
 use crate::native;
@@ -256,6 +257,14 @@ fn partitions(consumer: &Consumer, topic: &Topic) -> Result<Option<i32>> {
         Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => Ok(None),
         Some(code) => Err(of_code(tried, code)),
     }
+}
+
+/// Asks what the members of the queue have of the topic.
+pub(crate) fn shared_out(member: &Member, consumer: &Consumer, queue: &Queue) -> Result<Shared> {
+    // A server that has not heard of the topic yet is the reason for all this.
+    let Some(count) = partitions(consumer, &member.topic)? else { return Ok(Shared::Moving) };
+    doubt::ask(consumer, queue.as_str(), member.topic.as_str(), count)
+        .map_err(|error| convert("cannot ask the servers who has what", &error))
 }
 
 /// Tells whether the topic is there with all partitions that are held of it.

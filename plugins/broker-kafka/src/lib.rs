@@ -52,6 +52,7 @@ mod config;
 mod context;
 mod convert;
 mod detour;
+mod doubt;
 mod envelope;
 mod error;
 mod lag;

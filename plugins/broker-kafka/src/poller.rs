@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::assignment;
 use crate::context::{Consumer, Rebalance};
+use crate::doubt::{Doubt, Shared};
 use crate::error::of_code;
 use crate::lag::Lag;
 use crate::member::{Member, Order, Phase, is_final, is_missing};
@@ -43,6 +44,8 @@ pub(crate) struct Poller {
     /// Not before this is an assignment tried again.
     not_before: Option<Instant>,
     failures: u32,
+    /// It was given nothing, and nobody looked yet whether that is right.
+    doubt: Option<Doubt>,
     lag: Lag,
 }
 
@@ -64,6 +67,7 @@ impl Poller {
             has_retry_topic,
             not_before: None,
             failures: 0,
+            doubt: None,
             lag,
         }
     }
@@ -88,6 +92,7 @@ impl Poller {
             assignment::mend(&self.member, &self.consumer);
             self.member.commit(&mut self.member.lock());
             self.look();
+            self.look_for_neglect();
             self.look_for_topic();
             self.obey();
             if let Some(outcome) = self.may_leave(&mut leaving) {
@@ -172,7 +177,11 @@ impl Poller {
                 Rebalance::Assign(partitions) => match assignment::assign(&self.member, &self.consumer, &partitions) {
                     Ok(()) => {
                         self.failures = 0;
-                        self.is_live(Ok(()));
+                        let idle = self.member.lock().shares.is_empty();
+                        self.doubt = idle.then(Doubt::new);
+                        if !idle {
+                            self.is_live(Ok(()));
+                        }
                     }
                     Err(error) => {
                         let error = self.named(error);
@@ -242,6 +251,43 @@ impl Poller {
             Err(_) => Some((self.asked, code)),
         };
         self.member.lock().missing = missing;
+    }
+
+    /// With nothing in hand, looks whether there is something that nobody has; then it joins the group anew.
+    fn look_for_neglect(&mut self) {
+        let Some(queue) = self.member.queue.as_ref().filter(|_| self.doubt.as_ref().is_some_and(Doubt::is_due)) else {
+            return;
+        };
+        if self.member.lock().phase != Phase::Live {
+            self.doubt = None;
+            return;
+        }
+        match assignment::shared_out(&self.member, &self.consumer, queue) {
+            Ok(Shared::Whole) => {
+                self.doubt = None;
+                self.is_live(Ok(()));
+                return;
+            }
+            Ok(Shared::Moving) => {}
+            Ok(Shared::Neglected) => {
+                tracing::warn!(
+                    topic = %self.member.topic, queue = ?self.member.queue,
+                    "kafka: the group shared out less than there is; joining it anew"
+                );
+                self.consumer.unsubscribe();
+                if let Err(error) = self.subscribe() {
+                    tracing::warn!(topic = %self.member.topic, %error, "kafka: the group cannot be joined now");
+                }
+            }
+            Err(error) => {
+                tracing::debug!(topic = %self.member.topic, %error, "kafka: who has what cannot be asked for now");
+                // The servers have let it in; that the rest is looked at later is no reason to wait.
+                self.is_live(Ok(()));
+            }
+        }
+        if let Some(doubt) = &mut self.doubt {
+            doubt.again();
+        }
     }
 
     /// Looks now and then for what nobody tells.

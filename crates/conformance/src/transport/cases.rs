@@ -1,11 +1,12 @@
-use super::{Need, Stage, calls, load, service, stopping, streams, time};
+use super::{Need, Stage, calls, load, secure, service, stopping, streams, time};
 
 /// One rule of a transport, and what shows it.
 pub type Case = crate::Case<Stage, Need>;
 
 /// Returns the cases, subject by subject.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    const ALL: [&[Case]; 6] = [calls::CASES, streams::CASES, time::CASES, stopping::CASES, load::CASES, service::CASES];
+    const ALL: [&[Case]; 7] =
+        [calls::CASES, streams::CASES, time::CASES, stopping::CASES, secure::CASES, load::CASES, service::CASES];
     ALL.into_iter().flatten()
 }
 
@@ -32,6 +33,10 @@ macro_rules! transport_cases {
             a_stop_keeps_its_limit
             callers_follow_to_the_next_server
             an_idle_connection_does_not_hold_up_a_stop
+            over_tls_calls_and_streams_go_as_in_clear_text
+            with_mutual_tls_only_known_clients_are_served
+            a_client_calls_no_server_that_it_does_not_believe
+            a_renewed_certificate_is_shown_without_a_restart
             a_thousand_calls_share_a_connection
             a_slow_reader_holds_back_the_sender
             ten_thousand_calls_leave_nothing_behind

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use micro_core::tls::{ClientTls, ServerTls};
 use micro_core::{Context, Error, Result};
 
 use super::Method;
@@ -44,13 +45,15 @@ pub struct Capability {
     pub health: bool,
     /// A server tells what it offers.
     pub reflection: bool,
+    /// Both sides speak TLS where their options have it.
+    pub tls: bool,
 }
 
 impl Capability {
     /// Returns all of it.
     #[must_use]
     pub const fn all() -> Self {
-        Self { keep_alive: true, health: true, reflection: true }
+        Self { keep_alive: true, health: true, reflection: true, tls: true }
     }
 }
 
@@ -62,11 +65,13 @@ pub struct ServerOptions {
     pub max_message: usize,
     /// After how much silence a client is asked whether it is still there, and how long it may take to answer.
     pub keep_alive: (Duration, Duration),
+    /// The certificates, where it speaks TLS.
+    pub tls: Option<ServerTls>,
 }
 
 impl Default for ServerOptions {
     fn default() -> Self {
-        Self { max_message: 4 << 20, keep_alive: (Duration::from_secs(30), Duration::from_secs(10)) }
+        Self { max_message: 4 << 20, keep_alive: (Duration::from_secs(30), Duration::from_secs(10)), tls: None }
     }
 }
 
@@ -78,11 +83,13 @@ pub struct ClientOptions {
     pub max_message: usize,
     /// As [`ServerOptions::keep_alive`].
     pub keep_alive: (Duration, Duration),
+    /// What it believes and shows, where it speaks TLS.
+    pub tls: Option<ClientTls>,
 }
 
 impl Default for ClientOptions {
     fn default() -> Self {
-        Self { max_message: 4 << 20, keep_alive: (Duration::from_secs(20), Duration::from_secs(5)) }
+        Self { max_message: 4 << 20, keep_alive: (Duration::from_secs(20), Duration::from_secs(5)), tls: None }
     }
 }
 

@@ -11,6 +11,7 @@ pub enum Need {
     KeepAlive,
     Health,
     Reflection,
+    Tls,
 }
 
 impl Need {
@@ -21,6 +22,7 @@ impl Need {
             Self::KeepAlive => "keep_alive",
             Self::Health => "health",
             Self::Reflection => "reflection",
+            Self::Tls => "tls",
         }
     }
 
@@ -31,6 +33,7 @@ impl Need {
             Self::KeepAlive => by.keep_alive,
             Self::Health => by.health,
             Self::Reflection => by.reflection,
+            Self::Tls => by.tls,
         }
     }
 
@@ -39,7 +42,7 @@ impl Need {
         let world = stage.world(vec![handlers::echo()]).await?;
         match self {
             // Nobody can ask for it.
-            Self::KeepAlive => Ok(()),
+            Self::KeepAlive | Self::Tls => Ok(()),
             Self::Health => unsupported("health", stage.present("health", world.client.health("")).await?),
             Self::Reflection => {
                 unsupported("reflection", stage.present("services", world.client.services()).await?)?;

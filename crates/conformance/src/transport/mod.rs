@@ -8,6 +8,7 @@ mod handlers;
 mod load;
 mod method;
 mod run;
+mod secure;
 mod service;
 mod stage;
 mod stopping;

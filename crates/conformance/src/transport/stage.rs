@@ -76,14 +76,22 @@ impl Stage {
         self.serve_with(methods, ServerOptions::default()).await
     }
 
-    async fn serve_with(&self, methods: Vec<Method>, options: ServerOptions) -> Result<Box<dyn Server>, Failed> {
+    pub(super) async fn serve_with(
+        &self,
+        methods: Vec<Method>,
+        options: ServerOptions,
+    ) -> Result<Box<dyn Server>, Failed> {
         Ok(self.present("a server", self.fixture.serve(ANYWHERE, methods, options)).await??)
     }
 
     /// Makes a client of an address.
     #[must_use]
     pub fn client(&self, address: &str) -> Arc<dyn Client> {
-        self.fixture.client(address, ClientOptions::default())
+        self.client_with(address, ClientOptions::default())
+    }
+
+    pub(super) fn client_with(&self, address: &str, options: ClientOptions) -> Arc<dyn Client> {
+        self.fixture.client(address, options)
     }
 
     /// Waits for what must come.

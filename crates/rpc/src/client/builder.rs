@@ -7,14 +7,16 @@ use micro_core::codec::Format;
 use micro_core::context::Propagation;
 use micro_core::registry::{Cache, Registry};
 use micro_core::selector::{Random, Selector};
+use micro_core::tls::ClientTls;
+use micro_tls::Connector;
 
 use super::nodes::Nodes;
 use super::plan::Timeouts;
 use super::pool::{PoolOptions, Pools};
 use super::targets::Targets;
 use super::{Client, Inner};
-use crate::wire::MESSAGE_LIMIT;
 use crate::wire::keep_alive::KeepAlive;
+use crate::wire::{ALPN, MESSAGE_LIMIT};
 
 /// Makes a [`Client`]. Nothing is opened before the first call.
 #[must_use]
@@ -124,6 +126,12 @@ impl ClientBuilder {
     /// long it may take to answer (5 s). After a call that timed out it is asked at once.
     pub fn keep_alive(mut self, interval: Duration, timeout: Duration) -> Self {
         self.pool.keep_alive = KeepAlive { interval, timeout };
+        self
+    }
+
+    /// Speaks TLS with every node, in place of clear text.
+    pub fn tls(mut self, tls: ClientTls) -> Self {
+        self.pool.tls = Some(Arc::new(Connector::new(tls, ALPN)));
         self
     }
 

@@ -20,6 +20,7 @@ use super::channel::Channel;
 use super::pool::PoolOptions;
 use crate::wire::keep_alive::Heard;
 use crate::wire::status::CLIENT;
+use crate::wire::stream::Stream;
 use crate::wire::{CONNECTION_WINDOW, DATA_FRAME, HEADER_LIST, SMALL_FRAMES, STREAM_WINDOW, socket};
 
 pub(super) struct Connection {
@@ -120,6 +121,10 @@ pub(super) async fn open(channel: &Arc<Channel>, options: &PoolOptions, number: 
             .max_frame_size(DATA_FRAME)
             .max_header_list_size(HEADER_LIST)
             .data_frame_budget(SMALL_FRAMES);
+        let stream = match &options.tls {
+            None => Stream::Plain(stream),
+            Some(tls) => Stream::client(tls.connect(address, stream).await.map_err(connecting)?),
+        };
         builder.handshake(stream).await.map_err(|error| {
             Error::new(Kind::Unavailable, format!("{address} does not speak HTTP/2")).id(CLIENT).source(error)
         })
@@ -228,5 +233,9 @@ fn refused(address: &str, error: io::Error) -> Error {
         }
         _ => Error::new(Kind::Unavailable, format!("{address} cannot be reached")),
     };
-    made.id(CLIENT).operation("client.connect").source(error)
+    connecting(made).source(error)
+}
+
+fn connecting(error: Error) -> Error {
+    error.id(CLIENT).operation("client.connect")
 }

@@ -135,7 +135,7 @@ impl Plan {
         metadata::write(&self.metadata, &mut headers)?;
 
         let mut uri = http::uri::Parts::default();
-        uri.scheme = Some(Scheme::HTTP);
+        uri.scheme = Some(if self.client.pools.is_secure() { Scheme::HTTPS } else { Scheme::HTTP });
         uri.authority = Some(authority.clone());
         uri.path_and_query = Some(self.target.path.clone());
         let mut request = Request::new(());

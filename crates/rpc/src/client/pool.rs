@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use micro_core::Result;
+use micro_tls::Connector;
 use tokio::runtime::{Handle, Id};
 
 use super::channel::Channel;
@@ -21,6 +22,7 @@ pub(super) struct PoolOptions {
     pub(super) dial_timeout: Duration,
     pub(super) idle: Duration,
     pub(super) keep_alive: KeepAlive,
+    pub(super) tls: Option<Arc<Connector>>,
 }
 
 impl Default for PoolOptions {
@@ -31,6 +33,7 @@ impl Default for PoolOptions {
             dial_timeout: Duration::from_secs(5),
             idle: Duration::from_secs(60),
             keep_alive: KeepAlive { interval: Duration::from_secs(20), timeout: Duration::from_secs(5) },
+            tls: None,
         }
     }
 }
@@ -51,6 +54,11 @@ const MANY: usize = 256;
 impl Pools {
     pub(super) fn new(options: PoolOptions) -> Self {
         Self { options: Arc::new(options), cores: OnceLock::new(), others: RwLock::default() }
+    }
+
+    /// Tells whether its connections speak TLS.
+    pub(super) fn is_secure(&self) -> bool {
+        self.options.tls.is_some()
     }
 
     /// Returns the channel to an address from the runtime this runs on.

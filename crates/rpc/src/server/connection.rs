@@ -1,6 +1,7 @@
 //! One connection, on the core it was dealt to.
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use tokio::time::{sleep, timeout};
 use super::{Phase, Shared, exchange};
 use crate::wire::HANDSHAKE;
 use crate::wire::lenient::Lenient;
+use crate::wire::stream::Stream;
 
 /// A connection that is new when the server stops has so long to begin, so that it can be told to go elsewhere. One that
 /// never says a word must not hold up the stop.
@@ -28,6 +30,12 @@ pub(super) struct Peer {
     pub(super) shared: Arc<Shared>,
 }
 
+/// Why a connection did not begin.
+enum Begun {
+    NoTls(io::Error),
+    NoHttp2(h2::Error),
+}
+
 /// Serves a connection to its end.
 pub(super) async fn serve(
     stream: TcpStream,
@@ -35,7 +43,13 @@ pub(super) async fn serve(
     shared: Arc<Shared>,
     mut phase: watch::Receiver<Phase>,
 ) {
-    let handshake = timeout(HANDSHAKE, shared.options.h2().handshake::<_, Bytes>(Lenient::new(stream)));
+    let handshake = timeout(HANDSHAKE, async {
+        let stream = match &shared.tls {
+            None => Stream::Plain(stream),
+            Some(tls) => Stream::Server(Box::new(tls.accept(stream).await.map_err(Begun::NoTls)?)),
+        };
+        shared.options.h2().handshake::<_, Bytes>(Lenient::new(stream)).await.map_err(Begun::NoHttp2)
+    });
     let stopped = async {
         let _ = phase.wait_for(|phase| *phase >= Phase::Stopping).await;
         sleep(LAST_WORD).await;
@@ -47,7 +61,8 @@ pub(super) async fn serve(
     };
     let mut connection = match greeted {
         Ok(Ok(connection)) => connection,
-        Ok(Err(error)) => return tracing::debug!(%address, %error, "a connection speaks no HTTP/2"),
+        Ok(Err(Begun::NoTls(error))) => return tracing::debug!(%address, %error, "a connection comes to no TLS"),
+        Ok(Err(Begun::NoHttp2(error))) => return tracing::debug!(%address, %error, "a connection speaks no HTTP/2"),
         Err(_) => return tracing::debug!(%address, "a connection did not begin to speak HTTP/2 in time"),
     };
     let keep_alive = shared.options.keep_alive_times();

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use micro_core::registry;
 use micro_core::{Kind, Result};
+use micro_tls::Acceptor;
 use tokio::sync::watch;
 
 pub use endpoint::Endpoint;
@@ -33,7 +34,7 @@ use routes::Routes;
 
 /// Answers calls: a set of endpoints, and the address where they are offered.
 ///
-/// gRPC over HTTP/2 in clear text with prior knowledge, so that go-micro programs and plain gRPC clients call it. Health
+/// gRPC over HTTP/2, in clear text with prior knowledge or with [TLS](ServerOptions::tls), so that go-micro programs and plain gRPC clients call it. Health
 /// (`grpc.health.v1`) and reflection (`grpc.reflection.v1` and `v1alpha`) are built in.
 ///
 /// Handlers run on the cores of [`spawn`](crate::spawn), on the one that has the caller's connection. One that blocks or
@@ -84,6 +85,7 @@ pub(crate) struct Shared {
     pub(crate) routes: Routes,
     pub(crate) stats: Stats,
     pub(crate) health: Health,
+    pub(crate) tls: Option<Acceptor>,
 }
 
 impl Server {
@@ -119,8 +121,9 @@ impl Server {
     /// # Errors
     ///
     /// [`Kind::Config`] for an endpoint whose name is not of the form `Service.Method` or stands twice, or for an address
-    /// that is none; [`Kind::Unavailable`] naming an address that cannot be opened.
+    /// that is none, or a certificate that cannot be used; [`Kind::Unavailable`] naming an address that cannot be opened.
     pub async fn start(self) -> Result<Running> {
+        let tls = self.options.acceptor()?;
         let listener = listener::open(self.options.listen_address()).await?;
         let address = listener.local_addr().map_err(|error| {
             micro_core::Error::new(Kind::Unavailable, "the address of the server cannot be read").source(error)
@@ -130,7 +133,7 @@ impl Server {
         let reflection = Reflection::new(&self.descriptors)?;
         routes.add_built_in(health.endpoints());
         routes.add_built_in(reflection.endpoints());
-        let shared = Arc::new(Shared { options: self.options, routes, stats: self.stats, health });
+        let shared = Arc::new(Shared { options: self.options, routes, stats: self.stats, health, tls });
         let phase = watch::Sender::new(Phase::Serving);
         listener::accept(listener, shared.clone(), phase.subscribe());
         Ok(Running::new(address, shared, phase))

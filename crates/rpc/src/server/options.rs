@@ -2,10 +2,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use micro_core::Result;
+use micro_core::tls::ServerTls;
+use micro_tls::Acceptor;
 use tokio::runtime::Handle;
 
 use crate::wire::keep_alive::KeepAlive;
-use crate::wire::{DATA_FRAME, MESSAGE_LIMIT};
+use crate::wire::{ALPN, DATA_FRAME, MESSAGE_LIMIT};
 
 /// How a [`Server`](crate::Server) listens, and its limits.
 #[derive(Clone)]
@@ -19,6 +22,7 @@ pub struct ServerOptions {
     max_in_flight: Option<usize>,
     max_connections: usize,
     keep_alive: KeepAlive,
+    tls: Option<ServerTls>,
 }
 
 impl ServerOptions {
@@ -34,6 +38,7 @@ impl ServerOptions {
             max_in_flight: None,
             max_connections: 16_384,
             keep_alive: KeepAlive { interval: Duration::from_secs(30), timeout: Duration::from_secs(10) },
+            tls: None,
         }
     }
 
@@ -81,6 +86,12 @@ impl ServerOptions {
         self
     }
 
+    /// Speaks TLS, in place of clear text.
+    pub fn tls(mut self, tls: ServerTls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
     /// Returns the service's name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -113,6 +124,12 @@ impl ServerOptions {
 
     pub(super) fn keep_alive_times(&self) -> KeepAlive {
         self.keep_alive
+    }
+
+    /// Reads the certificates.
+    pub(super) fn acceptor(&self) -> Result<Option<Acceptor>> {
+        let made = self.tls.clone().map(|tls| Acceptor::new(tls, ALPN)).transpose();
+        made.map_err(|error| error.operation("server.start"))
     }
 
     pub(super) fn h2(&self) -> h2::server::Builder {

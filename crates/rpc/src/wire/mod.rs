@@ -15,9 +15,13 @@ pub(crate) mod percent;
 pub(crate) mod pump;
 pub(crate) mod socket;
 pub(crate) mod status;
+pub(crate) mod stream;
 pub(crate) mod timeout;
 
 use std::time::Duration;
+
+/// What is spoken over TLS.
+pub(crate) const ALPN: &[&str] = &["h2"];
 
 /// The largest message either way, as go-micro has it.
 pub(crate) const MESSAGE_LIMIT: usize = 4 << 20;

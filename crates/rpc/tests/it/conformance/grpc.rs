@@ -36,26 +36,30 @@ impl Fixture for Grpc {
         options: ServerOptions,
     ) -> Result<Box<dyn transport::Server>> {
         let (interval, timeout) = options.keep_alive;
-        let mut server = Server::new(
-            micro_rpc::ServerOptions::new(SERVICE)
-                .address(address)
-                .max_message_size(options.max_message)
-                .keep_alive(interval, timeout),
-        );
+        let mut settings = micro_rpc::ServerOptions::new(SERVICE)
+            .address(address)
+            .max_message_size(options.max_message)
+            .keep_alive(interval, timeout);
+        if let Some(tls) = options.tls {
+            settings = settings.tls(tls);
+        }
+        let mut server = Server::new(settings);
         server.handle(Methods(methods));
         Ok(Box::new(Serving(server.start().await?)))
     }
 
     fn client(&self, address: &str, options: ClientOptions) -> Arc<dyn transport::Client> {
         let (interval, timeout) = options.keep_alive;
-        let client = Client::builder()
+        let mut client = Client::builder()
             .pool(1)
             .timeout(Duration::from_secs(60))
             .content_type(Format::Bytes)
             .max_message_size(options.max_message)
-            .keep_alive(interval, timeout)
-            .build();
-        Arc::new(Caller { client, address: address.to_owned() })
+            .keep_alive(interval, timeout);
+        if let Some(tls) = options.tls {
+            client = client.tls(tls);
+        }
+        Arc::new(Caller { client: client.build(), address: address.to_owned() })
     }
 }
 
