@@ -50,7 +50,7 @@ mod signals;
 
 pub use micro_core::codec::Payload;
 pub use micro_core::{
-    Context, Error, Headers, Kind, Result, Retry, address, broker, codec, context, registry, selector,
+    Context, Error, Headers, Kind, Result, Retry, address, broker, codec, context, registry, selector, tls,
 };
 pub use micro_event::{
     Event, Events, Subscribed, Subscriber, batch_subscriber, dead_letter, raw_subscriber, struct_subscriber, subscriber,

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use micro_core::broker::Broker;
 use micro_core::context::Propagation;
 use micro_core::registry::Registry;
 use micro_core::selector::Selector;
+use micro_core::tls::{ClientTls, ServerTls};
 use micro_core::{Kind, Result};
 use micro_event::{Events, EventsBuilder, HandlerFailure};
 use micro_rpc::Client;
@@ -85,6 +87,13 @@ impl ServiceBuilder {
     fn set(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.values.push((name, value.into()));
         self
+    }
+
+    fn file(self, name: &'static str, file: Option<&Path>) -> Self {
+        match file {
+            Some(file) => self.set(name, file.to_string_lossy()),
+            None => self,
+        }
     }
 
     /// Sets the version, `latest` by default.
@@ -178,6 +187,25 @@ impl ServiceBuilder {
     pub fn runtime(mut self, runtime: Handle) -> Self {
         self.runtime = Some(runtime);
         self
+    }
+
+    /// Serves calls over TLS; where it names an authority of clients, only to those with a certificate of it.
+    pub fn server_tls(mut self, tls: &ServerTls) -> Self {
+        let own = tls.get_identity();
+        self = self.file("server_tls_cert", Some(&own.certificate)).file("server_tls_key", Some(&own.key));
+        self.file("server_tls_ca", tls.get_client_authority())
+    }
+
+    /// Makes calls over TLS.
+    pub fn client_tls(mut self, tls: &ClientTls) -> Self {
+        let own = tls.get_identity();
+        self = self.set("client_tls", if tls.verifies() { "on" } else { "unverified" });
+        self = self.file("client_tls_cert", own.map(|own| &*own.certificate));
+        self = self.file("client_tls_key", own.map(|own| &*own.key)).file("client_tls_ca", tls.get_authority());
+        match tls.get_server_name() {
+            Some(name) => self.set("client_tls_name", name),
+            None => self,
+        }
     }
 
     /// Sets how long handlers may finish when the service stops, 10 s by default.
@@ -305,7 +333,7 @@ impl ServiceBuilder {
             None => plugins::selector(&settings.selector)?,
         };
         let propagation = Propagation::new(self.propagated);
-        let client = Client::builder()
+        let mut client = Client::builder()
             .name(settings.name.clone())
             .cache(plugins::cache(&registry))
             .selector(selector)
@@ -313,8 +341,11 @@ impl ServiceBuilder {
             .retries(settings.retries)
             .pool(settings.pool_size)
             .idle_timeout(settings.pool_ttl)
-            .propagation(propagation.clone())
-            .build();
+            .propagation(propagation.clone());
+        if let Some(tls) = settings.client_tls.clone() {
+            client = client.tls(tls);
+        }
+        let client = client.build();
         let events = Events::builder(Arc::clone(&broker)).service(settings.name.clone()).propagation(propagation);
         let events = self.observers.into_iter().fold(events, EventsBuilder::on_failure).build();
         Ok(Service {

@@ -33,6 +33,9 @@ pub(super) async fn start(service: Service) -> Result<Running> {
         }
         let debug = Debug::new(client.clone());
         let mut options = ServerOptions::new(settings.name.as_str()).address(settings.listen.address()?);
+        if let Some(tls) = settings.server_tls {
+            options = options.tls(tls);
+        }
         if let Some(runtime) = runtime {
             options = options.runtime(runtime);
         }

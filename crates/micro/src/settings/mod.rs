@@ -6,12 +6,14 @@ mod flags;
 mod layers;
 mod listen;
 mod table;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use micro_core::address::Address;
+use micro_core::tls::{ClientTls, ServerTls};
 use micro_core::{Error, Kind, Result};
 
 pub(crate) use flags::Stop;
@@ -48,6 +50,8 @@ pub(crate) struct Settings {
     pub(crate) broker_source: Source,
     pub(crate) selector: String,
     pub(crate) selector_source: Source,
+    pub(crate) server_tls: Option<ServerTls>,
+    pub(crate) client_tls: Option<ClientTls>,
     pub(crate) request_timeout: Duration,
     pub(crate) retries: u32,
     pub(crate) pool_size: usize,
@@ -171,6 +175,8 @@ impl Settings {
             broker_source: layers.source("broker"),
             selector: text("selector").unwrap_or_default(),
             selector_source: layers.source("selector"),
+            server_tls: tls::server(layers)?,
+            client_tls: tls::client(layers)?,
             request_timeout: duration("client_request_timeout", "5s")?,
             retries: layers.read("client_retries", "a number, as 3", |text| text.parse().ok())?.unwrap_or(1),
             pool_size: pool_size.unwrap_or(4),

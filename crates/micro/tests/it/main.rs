@@ -11,6 +11,7 @@ mod probe;
 mod process;
 mod registration;
 mod sealed;
+mod secure;
 mod setting;
 mod stop;
 mod support;
