@@ -350,7 +350,7 @@ impl ServiceBuilder {
         let events = self.observers.into_iter().fold(events, EventsBuilder::on_failure).build();
         Ok(Service {
             id,
-            settings,
+            settings: Box::new(settings),
             broker,
             registry,
             client,

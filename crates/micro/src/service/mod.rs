@@ -51,7 +51,7 @@ use hooks::Hooks;
 #[derive(Debug)]
 pub struct Service {
     id: String,
-    settings: Settings,
+    settings: Box<Settings>,
     broker: Arc<dyn Broker>,
     registry: Arc<dyn Registry>,
     client: Client,
