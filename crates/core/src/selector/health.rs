@@ -13,6 +13,8 @@ pub(super) struct Health {
     until: AtomicU64,
     /// How often it was out lately.
     times: AtomicU32,
+    /// When it was last called on trial.
+    tried: AtomicU64,
     /// When its last time out ended or ends.
     back: AtomicU64,
 }
@@ -45,6 +47,16 @@ impl Health {
 
     pub(super) fn is_ejected(&self, now: u64) -> bool {
         matches!(self.standing(now), Standing::Out(_))
+    }
+
+    /// Notes a call on trial.
+    pub(super) fn tried(&self, now: u64) {
+        self.tried.store(now, Ordering::Relaxed);
+    }
+
+    /// Returns how many milliseconds ago it was called on trial.
+    pub(super) fn last_tried(&self, now: u64) -> u64 {
+        now.saturating_sub(self.tried.load(Ordering::Relaxed))
     }
 
     /// Takes a success and tells whether it ended a trial.

@@ -14,9 +14,13 @@
 
 mod candidate;
 mod candidates;
+mod census;
 mod choice;
 mod clock;
+mod closure;
+mod consistent;
 mod dice;
+mod ejecting;
 mod filter;
 mod hash;
 mod health;
@@ -24,7 +28,11 @@ mod in_flight;
 mod load;
 mod outcome;
 mod p2c;
+mod sticky;
 mod strategy;
+mod subset;
+mod weighted;
+mod zone;
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,11 +40,18 @@ use std::sync::Arc;
 pub use candidate::Candidate;
 pub use candidates::{Candidates, Owner};
 pub use choice::Choice;
+pub use closure::{FromFn, from_fn};
+pub use consistent::ConsistentHash;
+pub use ejecting::Ejecting;
 pub use filter::Filter;
 pub use in_flight::InFlight;
 pub use outcome::Outcome;
 pub use p2c::P2c;
+pub use sticky::Sticky;
 pub use strategy::{Random, RoundRobin};
+pub use subset::Subset;
+pub use weighted::Weighted;
+pub use zone::ZoneAware;
 
 /// Chooses one of several nodes, for each try of a call anew.
 ///

@@ -6,7 +6,7 @@ use http::HeaderValue;
 use micro_core::codec::Format;
 use micro_core::context::Propagation;
 use micro_core::registry::{Cache, Registry};
-use micro_core::selector::{P2c, Selector};
+use micro_core::selector::{Ejecting, P2c, Selector};
 
 use super::nodes::Nodes;
 use super::plan::Timeouts;
@@ -34,7 +34,7 @@ impl ClientBuilder {
     pub(super) fn new() -> Self {
         Self {
             cache: None,
-            selector: Arc::new(P2c::default()),
+            selector: Arc::new(Ejecting::new(P2c::default())),
             timeout: Duration::from_secs(5),
             retries: 1,
             name: None,
@@ -58,7 +58,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how a node is chosen: [`P2c`] by default.
+    /// Sets how a node is chosen: [`P2c`] by default, with [`Ejecting`] round it.
     pub fn selector(mut self, selector: Arc<dyn Selector>) -> Self {
         self.selector = selector;
         self
