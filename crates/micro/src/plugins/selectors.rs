@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use micro_core::Result;
-use micro_core::selector::{Random, RoundRobin, Selector};
+use micro_core::selector::{P2c, Random, RoundRobin, Selector};
 
 use super::unknown::Known;
 
 const KNOWN: Known = Known {
     kind: "selector",
-    here: &["random", "roundrobin"],
+    here: &["p2c", "random", "roundrobin"],
     by_feature: &[],
     go_micro: &["dns", "router", "static", "registry"],
 };
@@ -17,6 +17,7 @@ const KNOWN: Known = Known {
 /// Makes the selector of a name.
 pub(crate) fn selector(name: &str) -> Result<Arc<dyn Selector>> {
     match name {
+        "p2c" => Ok(Arc::new(P2c::default())),
         "random" => Ok(Arc::new(Random)),
         "roundrobin" => Ok(Arc::new(RoundRobin::default())),
         other => Err(KNOWN.unknown(other)),

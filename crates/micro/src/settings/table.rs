@@ -34,7 +34,7 @@ pub(crate) const TABLE: &[Setting] = &[
     setting("registry_address", "ADDRESS,…", "", "Servers or folder of the registry"),
     setting("broker", "NAME|URI", DEFAULT_BROKER, "What carries events"),
     setting("broker_address", "ADDRESS,…", "", "Servers or folder of the broker"),
-    setting("selector", "NAME", "random", "How a node is chosen: random, roundrobin"),
+    setting("selector", "NAME", "p2c", "How a node is chosen: p2c, random, roundrobin"),
     setting("client_request_timeout", "DURATION", "5s", "Limit of a call, all its tries together"),
     setting("client_retries", "N", "1", "Further tries of what surely did not run, or is idempotent"),
     setting("client_pool_size", "N", "4", "Most connections to one node, from each core"),

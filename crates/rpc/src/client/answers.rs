@@ -9,6 +9,7 @@ use bytes::Bytes;
 use h2::client::ResponseFuture;
 use http::header::CONTENT_TYPE;
 use http::{StatusCode, response::Parts};
+use micro_core::selector::InFlight;
 use micro_core::{Error, Kind, Result};
 
 use super::connection::Lease;
@@ -21,6 +22,8 @@ pub(crate) struct Answers {
     state: State,
     limit: usize,
     lease: Lease,
+    /// The stream as the selector counts it.
+    in_flight: Option<InFlight>,
     /// The other direction, if it may still be open.
     outbox: Option<Arc<Outbox>>,
     /// The other side surely did not begin.
@@ -35,7 +38,16 @@ enum State {
 
 impl Answers {
     pub(super) fn new(response: ResponseFuture, limit: usize, lease: Lease, outbox: Option<Arc<Outbox>>) -> Self {
-        Self { state: State::Head(response), limit, lease, outbox, not_run: false }
+        Self { state: State::Head(response), limit, lease, in_flight: None, outbox, not_run: false }
+    }
+
+    /// Counts the call until it ends, and tells how.
+    pub(super) fn counted(mut self, mut call: Option<InFlight>) -> Self {
+        if let Some(call) = &mut call {
+            call.streams();
+        }
+        self.in_flight = call;
+        self
     }
 
     pub(super) fn surely_not_run(&self) -> bool {
@@ -53,13 +65,20 @@ impl Answers {
             Poll::Pending | Poll::Ready(Ok(Some(_))) => polled,
             Poll::Ready(Ok(None)) => {
                 self.finish();
+                if let Some(call) = self.in_flight.take() {
+                    call.answered();
+                }
                 polled
             }
             Poll::Ready(Err(_)) => {
                 self.finish();
                 // Where our own side ended the call, it knows better why.
                 let own = self.outbox.as_ref().and_then(|outbox| outbox.failure());
-                own.map_or(polled, |own| Poll::Ready(Err(own)))
+                let polled = own.map_or(polled, |own| Poll::Ready(Err(own)));
+                if let (Some(call), Poll::Ready(Err(error))) = (self.in_flight.take(), &polled) {
+                    call.failed(error);
+                }
+                polled
             }
         }
     }

@@ -2,11 +2,11 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use micro_core::selector::Candidate;
+use micro_core::selector::{Candidate, Candidates, Choice, InFlight};
 use micro_core::{Error, Kind, Result, Retry};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::nodes;
 use super::plan::Plan;
@@ -48,13 +48,20 @@ pub(super) trait Attempt: Sync {
 pub(super) async fn run<A: Attempt>(plan: &Plan, progress: &Progress, attempt: &A) -> Result<A::Answer> {
     let mut avoid: Vec<Arc<Candidate>> = Vec::new();
     for tried in 0.. {
-        let began = Instant::now();
         let chosen = choose(plan, &avoid).await?;
-        progress.trying(&chosen);
+        let in_flight = match &chosen {
+            Chosen::Node(node) => Some(InFlight::new(plan.selector().clone(), node.clone())),
+            Chosen::Address(_) => None,
+        };
+        progress.trying(&chosen, in_flight);
         let outcome = attempt.attempt(plan, chosen.address(), tried == 0, progress).await;
-        if let Chosen::Node(node) = &chosen {
-            let selector = plan.selector.as_ref().unwrap_or(&plan.client.selector);
-            selector.record(node, began.elapsed(), outcome.as_ref().err().map(|failed| &failed.error));
+        if let Some(call) = progress.take() {
+            match &outcome {
+                Ok(_) => call.answered(),
+                // Something of our own, as a header that cannot be sent: the node was not asked.
+                Err(failed) if failed.not_run && !is_of_the_node(&failed.error) => drop(call),
+                Err(failed) => call.failed(&failed.error),
+            }
         }
         let failed = match outcome {
             Ok(answer) => return Ok(answer),
@@ -94,27 +101,28 @@ async fn choose(plan: &Plan, avoid: &[Arc<Candidate>]) -> Result<Chosen> {
     }
     let service = &*plan.target.service;
     let known = plan.client.nodes.of(service).await?;
-    let kept;
-    let mut nodes = &*known;
-    if !plan.filters.is_empty() {
-        kept = nodes::filter(service, nodes, &plan.filters)?;
-        nodes = &kept;
+    match place(plan, &known, avoid).and_then(|place| known.get(place)) {
+        Some(node) => Ok(Chosen::Node(node.clone())),
+        None => Err(nodes::none_fit(service, &known, plan)),
     }
-    // A node that failed is left out, unless it is the only one.
-    let others: Vec<_>;
-    if !avoid.is_empty() {
-        let is_avoided = |node: &&Arc<Candidate>| !avoid.iter().any(|other| other.node.id == node.node.id);
-        others = nodes.iter().filter(is_avoided).cloned().collect();
-        if !others.is_empty() {
-            nodes = &others;
-        }
-    }
-    let selector = plan.selector.as_ref().unwrap_or(&plan.client.selector);
-    let node = selector.select(nodes).and_then(|place| nodes.get(place)).ok_or_else(|| {
-        let text = format!("the selector {} found none of the {} nodes of {service} fit", selector.name(), nodes.len());
-        Error::new(Kind::NoNode, text).id(CLIENT)
-    })?;
-    Ok(Chosen::Node(node.clone()))
+}
+
+/// Returns the place of the node to try. One that failed is left out, unless there is no other.
+fn place(plan: &Plan, known: &Candidates, avoid: &[Arc<Candidate>]) -> Option<usize> {
+    let choice = Choice::new(Instant::now()).with_key_hash(plan.key).with_metadata(&plan.metadata);
+    let passes = |node: &Candidate| plan.filters.iter().all(|filter| filter.keeps(node));
+    let filtered = if plan.filters.is_empty() { choice } else { choice.only(&passes) };
+    let selector = plan.selector();
+    let other = |node: &Candidate| passes(node) && !avoid.iter().any(|failed| failed.node.id == node.node.id);
+    let untried = if avoid.is_empty() { None } else { selector.select(known, &choice.only(&other)) };
+    let place = untried.or_else(|| selector.select(known, &filtered))?;
+    // A strategy of somebody's own may overlook what the call asks for.
+    known.get(place).is_some_and(|node| passes(node)).then_some(place)
+}
+
+/// Tells whether an error before the call ran came about with the node.
+fn is_of_the_node(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Refused | Kind::Unavailable | Kind::Timeout | Kind::ResourceExhausted)
 }
 
 fn may_retry(plan: &Plan, failed: &Failed) -> bool {

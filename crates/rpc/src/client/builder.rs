@@ -6,7 +6,7 @@ use http::HeaderValue;
 use micro_core::codec::Format;
 use micro_core::context::Propagation;
 use micro_core::registry::{Cache, Registry};
-use micro_core::selector::{Random, Selector};
+use micro_core::selector::{Ejecting, P2c, Selector};
 use micro_core::tls::ClientTls;
 use micro_tls::Connector;
 
@@ -36,7 +36,7 @@ impl ClientBuilder {
     pub(super) fn new() -> Self {
         Self {
             cache: None,
-            selector: Arc::new(Random),
+            selector: Arc::new(Ejecting::new(P2c::default())),
             timeout: Duration::from_secs(5),
             retries: 1,
             name: None,
@@ -60,7 +60,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how a node is chosen: [`Random`] by default.
+    /// Sets how a node is chosen: [`P2c`] by default, with [`Ejecting`] round it.
     pub fn selector(mut self, selector: Arc<dyn Selector>) -> Self {
         self.selector = selector;
         self

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use micro_core::codec::{Format, Payload};
-use micro_core::selector::{Filter, Selector};
+use micro_core::selector::{Choice, Filter, Selector};
 use micro_core::{Context, Result};
 
 use super::options::{CallOptions, setters};

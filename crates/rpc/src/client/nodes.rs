@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use micro_core::registry::Cache;
-use micro_core::selector::{Candidate, Filter};
+use micro_core::selector::{Candidate, Candidates};
 use micro_core::{Error, Kind, Result};
 
+use super::plan::Plan;
 use crate::wire::status::CLIENT;
 
 pub(super) struct Nodes {
@@ -23,7 +24,7 @@ impl Nodes {
     }
 
     /// Returns the nodes of a service; at least one.
-    pub(super) async fn of(&self, service: &str) -> Result<Arc<[Arc<Candidate>]>> {
+    pub(super) async fn of(&self, service: &str) -> Result<Arc<Candidates>> {
         let Some(cache) = &self.cache else {
             let text = format!(
                 "service {service} cannot be looked up: the client has no registry; give it one, or the call an address"
@@ -44,19 +45,24 @@ impl Nodes {
     }
 }
 
-/// Keeps the nodes that pass every filter.
-pub(super) fn filter(service: &str, nodes: &[Arc<Candidate>], filters: &[Filter]) -> Result<Vec<Arc<Candidate>>> {
-    let kept: Vec<_> = nodes.iter().filter(|node| filters.iter().all(|filter| filter.keeps(node))).cloned().collect();
-    if kept.is_empty() {
-        let names: Vec<_> = filters.iter().map(ToString::to_string).collect();
-        let text = format!(
+/// Says why none of a service's nodes can be called.
+pub(super) fn none_fit(service: &str, nodes: &[Arc<Candidate>], plan: &Plan) -> Error {
+    let passes = |node: &Arc<Candidate>| plan.filters.iter().all(|filter| filter.keeps(node));
+    let text = if nodes.iter().any(passes) {
+        let name = plan.selector().name();
+        format!(
+            "the selector {name} found none of the {} nodes of service {service} fit; see its parameters, and the nodes' labels",
+            nodes.len()
+        )
+    } else {
+        let names: Vec<_> = plan.filters.iter().map(ToString::to_string).collect();
+        format!(
             "none of the {} nodes of service {service} passes the filter {}; start such a node, or loosen the filter",
             nodes.len(),
             names.join(", ")
-        );
-        return Err(Error::new(Kind::NoNode, text).id(CLIENT));
-    }
-    Ok(kept)
+        )
+    };
+    Error::new(Kind::NoNode, text).id(CLIENT)
 }
 
 impl fmt::Debug for Nodes {

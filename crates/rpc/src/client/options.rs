@@ -12,6 +12,7 @@ pub(super) struct CallOptions {
     pub(super) retries: Option<u32>,
     pub(super) address: Option<Arc<str>>,
     pub(super) selector: Option<Arc<dyn Selector>>,
+    pub(super) key: Option<u64>,
     pub(super) filters: Vec<Filter>,
     pub(super) metadata: Headers,
     pub(super) context: Option<Context>,
@@ -46,6 +47,13 @@ macro_rules! setters {
             /// Sets how the node is chosen.
             pub fn selector(mut self, selector: Arc<dyn Selector>) -> Self {
                 self.options.selector = Some(selector);
+                self
+            }
+
+            /// Sets what the call is about: a user, a session, an order. A selector that goes by key, as consistenthash or
+            /// sticky, sends calls of one key to one node.
+            pub fn key(mut self, key: impl AsRef<[u8]>) -> Self {
+                self.options.key = Some(Choice::hash(key));
                 self
             }
 

@@ -37,7 +37,9 @@ pub(super) struct Plan {
     pub(super) retries: u32,
     pub(super) idempotent: bool,
     pub(super) address: Option<Arc<str>>,
-    pub(super) selector: Option<Arc<dyn Selector>>,
+    selector: Option<Arc<dyn Selector>>,
+    /// The hash of what the call is about.
+    pub(super) key: Option<u64>,
     pub(super) filters: Vec<Filter>,
     pub(super) metadata: Headers,
 }
@@ -100,9 +102,15 @@ impl Plan {
             idempotent: options.idempotent,
             address: options.address,
             selector: options.selector,
+            key: options.key,
             filters: options.filters,
             metadata,
         })
+    }
+
+    /// Returns what chooses the node.
+    pub(super) fn selector(&self) -> &Arc<dyn Selector> {
+        self.selector.as_ref().unwrap_or(&self.client.selector)
     }
 
     /// Returns when the call's time is over.

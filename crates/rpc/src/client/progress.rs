@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use micro_core::selector::InFlight;
 use micro_core::{Error, Kind};
 
 use super::attempts::Chosen;
@@ -16,6 +17,8 @@ pub(super) struct Progress(Mutex<State>);
 struct State {
     tries: u32,
     at: Option<Chosen>,
+    /// The call of the try under way. Dropped with this, if nobody waits any longer.
+    in_flight: Option<InFlight>,
     /// The connection that the answer is awaited on, with what it had heard before.
     waiting: Option<(Arc<Connection>, u64)>,
 }
@@ -25,16 +28,27 @@ impl Progress {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    pub(super) fn trying(&self, at: &Chosen) {
+    pub(super) fn trying(&self, at: &Chosen, in_flight: Option<InFlight>) {
         self.change(|state| {
             state.tries += 1;
             state.at = Some(at.clone());
+            state.in_flight = in_flight;
             state.waiting = None;
         });
     }
 
     pub(super) fn sent(&self, connection: &Arc<Connection>) {
-        self.change(|state| state.waiting = Some((connection.clone(), connection.heard().count())));
+        self.change(|state| {
+            state.waiting = Some((connection.clone(), connection.heard().count()));
+            if let Some(call) = &mut state.in_flight {
+                call.sent();
+            }
+        });
+    }
+
+    /// Returns the call of the try under way: whoever takes it says how it ended.
+    pub(super) fn take(&self) -> Option<InFlight> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).in_flight.take()
     }
 
     /// Returns the error of a call whose time is over, and has the connection looked at if it was silent all the while.
@@ -56,6 +70,9 @@ impl Progress {
             "{endpoint} of service {service} {stage} within {after:?}; give it more time, or look what holds it up"
         );
         let error = Error::new(Kind::Timeout, text).id(CLIENT).operation("client.call");
+        if let Some(call) = state.in_flight {
+            call.failed(&error);
+        }
         match state.at {
             Some(at) => error.with("node", at.address()).with("tries", state.tries),
             None => error,

@@ -42,7 +42,7 @@ struct Open;
 impl Attempt for Open {
     type Answer = Opened;
 
-    async fn attempt(&self, plan: &Plan, address: &str, first: bool, _: &Progress) -> Result<Opened, Failed> {
+    async fn attempt(&self, plan: &Plan, address: &str, first: bool, progress: &Progress) -> Result<Opened, Failed> {
         let channel = plan.client.pools.channel(address).map_err(Failed::not_run)?;
         let (lease, response, stream) = unary::open(plan, &channel, first).await?;
         let outbox = Arc::new(Outbox::default());
@@ -61,6 +61,7 @@ impl Attempt for Open {
         });
         tokio::spawn(carry(stream, outbox.clone(), deadline));
         let answers = Answers::new(response, plan.client.max_message_size, lease, Some(outbox.clone()));
+        let answers = answers.counted(progress.take());
         Ok(Opened { outbox, source: Source::client(answers) })
     }
 }

@@ -18,6 +18,7 @@ mod path;
 mod raw;
 mod reflection;
 mod retry;
+mod selection;
 mod stop;
 mod stream;
 mod world;

@@ -113,7 +113,7 @@ impl State {
         match &mut self.known {
             Some(known) if !moved => known.stale = None,
             _ => {
-                let before = self.known.as_ref().map(|known| &*known.candidates).unwrap_or_default();
+                let before = self.known.as_ref().map(|known| &known.candidates[..]).unwrap_or_default();
                 self.known = Some(Known { candidates: self.records.candidates(service, before), stale: None });
             }
         }

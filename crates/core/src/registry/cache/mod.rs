@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use self::entry::Entry;
 use super::Registry;
-use crate::selector::Candidate;
+use crate::selector::Candidates;
 use crate::{Error, Kind, Result};
 
 /// How long the registry may take to answer.
@@ -23,14 +23,14 @@ const EMPTY_FOR: Duration = Duration::from_secs(1);
 /// What is known of a service's nodes.
 #[derive(Debug, Clone)]
 pub struct Known {
-    candidates: Arc<[Arc<Candidate>]>,
+    candidates: Arc<Candidates>,
     stale: Option<Instant>,
 }
 
 impl Known {
     /// Returns the nodes, in a fixed order. The list and its entries are the same `Arc`s until something changes.
     #[must_use]
-    pub fn candidates(&self) -> &Arc<[Arc<Candidate>]> {
+    pub fn candidates(&self) -> &Arc<Candidates> {
         &self.candidates
     }
 

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::registry::{Change, Node, Service};
-use crate::selector::Candidate;
+use crate::selector::{Candidate, Candidates};
 
 /// The nodes of one service by their ids. A node that comes again, also in another version, replaces itself.
 #[derive(Debug, Default)]
@@ -52,8 +52,9 @@ impl Records {
         changed
     }
 
-    /// Returns the nodes that can be called; those that did not change as the `Arc`s they were.
-    pub(super) fn candidates(&self, service: &Arc<str>, before: &[Arc<Candidate>]) -> Arc<[Arc<Candidate>]> {
+    /// Returns the nodes that can be called; those that did not change as the `Arc`s they were, and what is known of one
+    /// that changed its labels or version stays with it.
+    pub(super) fn candidates(&self, service: &Arc<str>, before: &[Arc<Candidate>]) -> Arc<Candidates> {
         let mut versions: BTreeMap<&str, Arc<str>> = BTreeMap::new();
         let mut candidates = Vec::with_capacity(self.nodes.len());
         for (version, node) in self.nodes.values() {
@@ -61,22 +62,26 @@ impl Records {
                 tracing::warn!(%service, node = %node.id, address = %node.address, "a node's address is no host:port; left out");
                 continue;
             }
-            let same = |old: &&Arc<Candidate>| old.node == *node && *old.version == **version;
-            candidates.push(match before.iter().find(same) {
-                Some(old) => Arc::clone(old),
-                None => {
-                    let version = versions.entry(version).or_insert_with(|| version.as_str().into());
-                    Arc::new(Candidate::new(Arc::clone(service), Arc::clone(version), node.clone()))
-                }
-            });
+            // Both are in the order of their ids.
+            let old = before.binary_search_by(|old| old.node.id.cmp(&node.id)).ok().map(|place| &before[place]);
+            if let Some(old) = old.filter(|old| old.node == *node && *old.version == **version) {
+                candidates.push(Arc::clone(old));
+                continue;
+            }
+            let version = versions.entry(version).or_insert_with(|| version.as_str().into());
+            candidates.push(Arc::new(match old.filter(|old| old.node.address == node.address) {
+                Some(old) => old.renewed(Arc::clone(version), node.clone()),
+                None => Candidate::new(Arc::clone(service), Arc::clone(version), node.clone()),
+            }));
         }
-        candidates.into()
+        Arc::new(Candidates::new(candidates))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::selector::{InFlight, Random};
 
     fn record(version: &str, id: &str, address: &str) -> Service {
         Service::new("s", version).node(Node::new(id, address))
@@ -113,5 +118,22 @@ mod tests {
         records.apply("s", Change::Create(record("1", "b", "h:2")));
         let after = records.candidates(&"s".into(), &before);
         assert!(Arc::ptr_eq(&before[0], &after[0]) && after.len() == 2);
+    }
+
+    #[test]
+    fn what_is_known_of_a_node_stays_when_its_labels_change_and_goes_when_it_moves() {
+        let mut records = Records::default();
+        records.apply("s", Change::State(vec![record("1", "a", "h:1")]));
+        let before = records.candidates(&"s".into(), &[]);
+        let call = InFlight::new(Arc::new(Random), Arc::clone(&before[0]));
+        let labelled = Service::new("s", "1").node(Node::new("a", "h:1").with("weight", "3"));
+        records.apply("s", Change::Update(labelled));
+        let after = records.candidates(&"s".into(), &before);
+        assert_eq!((after[0].in_flight(), after[0].weight()), (1, 3.0));
+        records.apply("s", Change::Update(record("1", "a", "h:2")));
+        let moved = records.candidates(&"s".into(), &after);
+        assert_eq!(moved[0].in_flight(), 0);
+        drop(call);
+        assert_eq!(after[0].in_flight(), 0);
     }
 }
