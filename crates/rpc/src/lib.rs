@@ -15,6 +15,7 @@ mod client;
 pub mod codegen;
 mod cores;
 mod measure;
+pub mod resilience;
 mod server;
 mod stream;
 mod trace;

@@ -13,6 +13,7 @@ use micro_core::selector::InFlight;
 use micro_core::{Error, Kind, Result};
 
 use super::connection::Lease;
+use crate::resilience::Place;
 use crate::wire::lost;
 use crate::wire::messages::Messages;
 use crate::wire::outbox::{Outbox, Reader};
@@ -24,6 +25,8 @@ pub(crate) struct Answers {
     lease: Lease,
     /// The stream as the selector counts it.
     in_flight: Option<InFlight>,
+    /// Its place among the calls at once.
+    place: Option<Place>,
     /// The other direction, if it may still be open.
     outbox: Option<Arc<Outbox>>,
     /// The other side surely did not begin.
@@ -38,11 +41,12 @@ enum State {
 
 impl Answers {
     pub(super) fn new(response: ResponseFuture, limit: usize, lease: Lease, outbox: Option<Arc<Outbox>>) -> Self {
-        Self { state: State::Head(response), limit, lease, in_flight: None, outbox, not_run: false }
+        Self { state: State::Head(response), limit, lease, in_flight: None, place: None, outbox, not_run: false }
     }
 
     /// Counts the call until it ends, and tells how.
-    pub(super) fn counted(mut self, mut call: Option<InFlight>) -> Self {
+    pub(super) fn counted(mut self, mut call: Option<InFlight>, place: Option<Place>) -> Self {
+        self.place = place;
         if let Some(call) = &mut call {
             call.streams();
         }
@@ -121,6 +125,7 @@ impl Answers {
 
     fn finish(&mut self) {
         self.state = State::Finished;
+        self.place = None;
         if let Some(outbox) = &self.outbox {
             outbox.reader(Reader::Finished);
         }

@@ -1,16 +1,18 @@
 //! The tries of a call: to a node chosen anew each time, with a pause between them.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use micro_core::selector::{Candidate, Candidates, Choice, InFlight};
-use micro_core::{Error, Kind, Result, Retry};
-use tokio::time::{Instant, sleep};
+use futures_util::future::{Either, select};
+use micro_core::selector::{Candidate, InFlight};
+use micro_core::{Error, Kind, Result};
+use tokio::time::{Instant, sleep, sleep_until};
 
-use super::nodes;
+use super::choose::{self, Chosen};
 use super::plan::Plan;
 use super::progress::Progress;
+use crate::resilience::{self, Hedge, Trial};
 use crate::wire::status::CLIENT;
 
 /// How a try failed.
@@ -34,6 +36,9 @@ impl Failed {
 pub(super) trait Attempt: Sync {
     type Answer: Send;
 
+    /// Whether two tries may be under way at once.
+    const HEDGED: bool;
+
     /// Tries once, at this address.
     fn attempt(
         &self,
@@ -46,78 +51,113 @@ pub(super) trait Attempt: Sync {
 
 /// Runs a call, trying again where that is allowed and can help.
 pub(super) async fn run<A: Attempt>(plan: &Plan, progress: &Progress, attempt: &A) -> Result<A::Answer> {
+    if let (_, Some(rate)) = plan.limits() {
+        rate.enter(plan.deadline()).await?;
+    }
+    if let (Some(limit), _) = plan.limits() {
+        progress.entered(limit.enter().await?);
+    }
+    plan.client.policy.call();
     let mut avoid: Vec<Arc<Candidate>> = Vec::new();
     for tried in 0.. {
-        let chosen = choose(plan, &avoid).await?;
-        let in_flight = match &chosen {
-            Chosen::Node(node) => Some(InFlight::new(plan.selector().clone(), node.clone())),
-            Chosen::Address(_) => None,
+        let (chosen, trial) = choose::choose(plan, &avoid).await?;
+        let hedge = plan.hedge.filter(|_| A::HEDGED && plan.idempotent && tried == 0 && plan.address.is_none());
+        let outcome = match hedge {
+            None => one(plan, progress, attempt, &chosen, trial, tried == 0).await,
+            // Boxed: two tries are twice as large, and few calls are hedged.
+            Some(hedge) => Box::pin(hedged(plan, progress, attempt, hedge, &chosen, trial, &mut avoid)).await,
         };
-        progress.trying(&chosen, in_flight);
-        let outcome = attempt.attempt(plan, chosen.address(), tried == 0, progress).await;
-        if let Some(call) = progress.take() {
-            match &outcome {
-                Ok(_) => call.answered(),
-                // Something of our own, as a header that cannot be sent: the node was not asked.
-                Err(failed) if failed.not_run && !is_of_the_node(&failed.error) => drop(call),
-                Err(failed) => call.failed(&failed.error),
-            }
-        }
         let failed = match outcome {
             Ok(answer) => return Ok(answer),
             Err(failed) => failed,
         };
-        if tried >= plan.retries || !may_retry(plan, &failed) {
-            return Err(annotate(failed.error, plan, &chosen, tried));
+        let others = chosen.others();
+        if let Chosen::Node { node, .. } = &chosen {
+            avoid.push(Arc::clone(node));
         }
+        if tried >= plan.retries || !may_retry(plan, &failed) {
+            return Err(annotate(failed.error, plan, &chosen, &avoid, tried, None));
+        }
+        // Another node may take at once what this one surely did not begin.
+        let at_once = tried == 0 && failed.not_run && others;
+        let until = if at_once { None } else { Some(Instant::now() + plan.backoff.pause_after(&failed.error, tried)) };
+        let why_not = match until {
+            Some(until) if plan.deadline().is_some_and(|deadline| until >= deadline) => Some("no time is left"),
+            _ if !plan.client.policy.may_try_again() => Some("the retry budget is spent"),
+            _ => None,
+        };
+        if why_not.is_some() {
+            return Err(annotate(failed.error, plan, &chosen, &avoid, tried, why_not));
+        }
+        metrics::counter!("micro_client_retries_total", "service" => plan.target.service.to_string()).increment(1);
         tracing::debug!(endpoint = %plan.target.endpoint, error = %failed.error, "a call is tried again");
-        sleep(pause(tried)).await;
-        if let Chosen::Node(node) = chosen {
-            avoid.push(node);
+        if let Some(until) = until {
+            sleep_until(until).await;
         }
     }
     Err(Error::new(Kind::Internal, "the tries ended without an answer"))
 }
 
-/// Where a try goes.
-#[derive(Clone)]
-pub(super) enum Chosen {
-    Node(Arc<Candidate>),
-    Address(Arc<str>),
-}
-
-impl Chosen {
-    pub(super) fn address(&self) -> &str {
-        match self {
-            Self::Node(node) => &node.node.address,
-            Self::Address(address) => address,
+/// Tries once, and tells selector and breaker how it went.
+async fn one<A: Attempt>(
+    plan: &Plan,
+    progress: &Progress,
+    attempt: &A,
+    chosen: &Chosen,
+    trial: Option<Trial>,
+    is_first: bool,
+) -> Result<A::Answer, Failed> {
+    let in_flight = match chosen {
+        Chosen::Node { node, .. } => Some(InFlight::new(plan.selector().clone(), node.clone())),
+        Chosen::Address(_) => None,
+    };
+    progress.trying(chosen, in_flight);
+    let outcome = attempt.attempt(plan, chosen.address(), is_first, progress).await;
+    // Something of our own, as a header that cannot be sent: the node was not asked.
+    let own = outcome.as_ref().is_err_and(|failed| failed.not_run && !is_of_the_node(&failed.error));
+    if let Some(call) = progress.take() {
+        match &outcome {
+            Ok(_) => call.answered(),
+            Err(_) if own => drop(call),
+            Err(failed) => call.failed(&failed.error),
         }
     }
+    if let Some(trial) = trial {
+        match &outcome {
+            Ok(_) => trial.answered(),
+            Err(_) if own => drop(trial),
+            Err(failed) => trial.failed(&failed.error),
+        }
+    }
+    outcome
 }
 
-async fn choose(plan: &Plan, avoid: &[Arc<Candidate>]) -> Result<Chosen> {
-    if let Some(address) = &plan.address {
-        return Ok(Chosen::Address(address.clone()));
-    }
-    let service = &*plan.target.service;
-    let known = plan.client.nodes.of(service).await?;
-    match place(plan, &known, avoid).and_then(|place| known.get(place)) {
-        Some(node) => Ok(Chosen::Node(node.clone())),
-        None => Err(nodes::none_fit(service, &known, plan)),
-    }
-}
-
-/// Returns the place of the node to try. One that failed is left out, unless there is no other.
-fn place(plan: &Plan, known: &Candidates, avoid: &[Arc<Candidate>]) -> Option<usize> {
-    let choice = Choice::new(Instant::now()).with_key_hash(plan.key).with_metadata(&plan.metadata);
-    let passes = |node: &Candidate| plan.filters.iter().all(|filter| filter.keeps(node));
-    let filtered = if plan.filters.is_empty() { choice } else { choice.only(&passes) };
-    let selector = plan.selector();
-    let other = |node: &Candidate| passes(node) && !avoid.iter().any(|failed| failed.node.id == node.node.id);
-    let untried = if avoid.is_empty() { None } else { selector.select(known, &choice.only(&other)) };
-    let place = untried.or_else(|| selector.select(known, &filtered))?;
-    // A strategy of somebody's own may overlook what the call asks for.
-    known.get(place).is_some_and(|node| passes(node)).then_some(place)
+/// Tries at one node, and at a second one beside it if the first is slow.
+async fn hedged<A: Attempt>(
+    plan: &Plan,
+    progress: &Progress,
+    attempt: &A,
+    hedge: Hedge,
+    chosen: &Chosen,
+    trial: Option<Trial>,
+    avoid: &mut Vec<Arc<Candidate>>,
+) -> Result<A::Answer, Failed> {
+    let first = pin!(one(plan, progress, attempt, chosen, trial, true));
+    let first = match select(first, pin!(sleep(hedge.pause()))).await {
+        Either::Left((outcome, _)) => return outcome,
+        Either::Right(((), first)) => first,
+    };
+    let asked: Vec<_> = chosen.node().cloned().into_iter().collect();
+    let Some((other, trial)) = choose::other(plan, &asked).await.filter(|_| plan.client.policy.may_try_again()) else {
+        return first.await;
+    };
+    metrics::counter!("micro_client_hedges_total", "service" => plan.target.service.to_string()).increment(1);
+    // Dropped with the rest of it if it is the slower one: the node is told to stop.
+    let beside = Progress::default();
+    let second = pin!(one(plan, &beside, attempt, &other, trial, false));
+    let outcome = resilience::first_answer(first, second).await;
+    avoid.extend(other.node().cloned());
+    outcome
 }
 
 /// Tells whether an error before the call ran came about with the node.
@@ -127,29 +167,34 @@ fn is_of_the_node(error: &Error) -> bool {
 
 fn may_retry(plan: &Plan, failed: &Failed) -> bool {
     if failed.not_run {
-        return failed.error.retry() != Retry::Never;
+        return resilience::is_worth_it(&failed.error);
     }
-    plan.idempotent
-        && matches!(
-            failed.error.kind(),
-            Kind::Timeout | Kind::Internal | Kind::Unavailable | Kind::ResourceExhausted | Kind::Unknown
-        )
+    plan.idempotent && resilience::can_help(&failed.error)
 }
 
-/// Doubling from 50 ms to 2 s, less up to a half at random, so that callers do not come back all at once.
-fn pause(tried: u32) -> Duration {
-    let most = Duration::from_millis(50 << tried.min(5)).min(Duration::from_secs(2));
-    most.mul_f64(0.5 + fastrand::f64() / 2.0)
-}
-
-/// Says where a call failed that did not come to an answer; an answer of the other side is left as it is.
-fn annotate(error: Error, plan: &Plan, chosen: &Chosen, tried: u32) -> Error {
+/// Says where a call failed that did not come to an answer, how often it was tried and how long that took; an answer of
+/// the other side is left as it is.
+fn annotate(
+    error: Error,
+    plan: &Plan,
+    chosen: &Chosen,
+    tried_at: &[Arc<Candidate>],
+    tried: u32,
+    why_not: Option<&'static str>,
+) -> Error {
     if error.get_id() != CLIENT || !matches!(error.kind(), Kind::Refused | Kind::Unavailable) {
         return error;
     }
-    error
-        .with("service", &plan.target.service)
-        .with("endpoint", &plan.target.endpoint)
-        .with("node", chosen.address())
-        .with("tries", tried + 1)
+    let error = error.with("service", &plan.target.service).with("endpoint", &plan.target.endpoint);
+    let addresses: Vec<_> = tried_at.iter().map(|node| &*node.node.address).collect();
+    let error = match addresses.len() {
+        0 | 1 => error.with("node", chosen.address()),
+        _ => error.with("nodes", addresses.join(" ")),
+    };
+    let error = error.with("tries", tried + 1);
+    let error = if tried > 0 { error.with("within", format!("{:.1?}", plan.began.elapsed())) } else { error };
+    match why_not {
+        Some(why) => error.with("not tried again:", why),
+        None => error,
+    }
 }

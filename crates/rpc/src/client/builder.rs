@@ -12,9 +12,11 @@ use micro_tls::Connector;
 
 use super::nodes::Nodes;
 use super::plan::Timeouts;
+use super::policy::Policy;
 use super::pool::{PoolOptions, Pools};
 use super::targets::Targets;
 use super::{Client, Inner};
+use crate::resilience::{Backoff, Breaker, Budget, Concurrency, Hedge, Rate};
 use crate::wire::keep_alive::KeepAlive;
 use crate::wire::{ALPN, MESSAGE_LIMIT};
 
@@ -25,6 +27,7 @@ pub struct ClientBuilder {
     selector: Arc<dyn Selector>,
     timeout: Duration,
     retries: u32,
+    policy: Policy,
     name: Option<String>,
     propagation: Propagation,
     format: Option<Format>,
@@ -39,6 +42,7 @@ impl ClientBuilder {
             selector: Arc::new(Ejecting::new(P2c::default())),
             timeout: Duration::from_secs(5),
             retries: 1,
+            policy: Policy::new(),
             name: None,
             propagation: Propagation::default(),
             format: None,
@@ -76,6 +80,45 @@ impl ClientBuilder {
     /// or is marked idempotent.
     pub fn retries(mut self, retries: u32) -> Self {
         self.retries = retries;
+        self
+    }
+
+    /// Sets the pauses before further tries: from 50 ms to 2 s by default. The first one of a call that surely did not run
+    /// goes to another node at once.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.policy.backoff = backoff;
+        self
+    }
+
+    /// Sets how many further tries all calls together may have, hedged ones included; `None` for any number. A tenth of the
+    /// calls by default.
+    pub fn retry_budget(mut self, budget: impl Into<Option<Budget>>) -> Self {
+        self.policy.budget = budget.into();
+        self
+    }
+
+    /// Has idempotent calls ask a second node when the first is slow. Off by default.
+    pub fn hedge(mut self, hedge: impl Into<Option<Hedge>>) -> Self {
+        self.policy.hedge = hedge.into();
+        self
+    }
+
+    /// Puts a circuit breaker before each endpoint of each node. Off by default, since nodes that fail are
+    /// [left out](micro_core::selector::Ejecting) whatever the endpoint.
+    pub fn breaker(mut self, breaker: impl Into<Option<Breaker>>) -> Self {
+        self.policy.breaker = breaker.into();
+        self
+    }
+
+    /// Limits how many calls and streams are under way at once. Off by default.
+    pub fn concurrency(mut self, limit: impl Into<Option<Concurrency>>) -> Self {
+        self.policy.concurrency = limit.into();
+        self
+    }
+
+    /// Limits how many calls and streams begin in a second. Off by default.
+    pub fn rate(mut self, rate: impl Into<Option<Rate>>) -> Self {
+        self.policy.rate = rate.into();
         self
     }
 
@@ -149,6 +192,7 @@ impl ClientBuilder {
             timeout: self.timeout,
             timeouts: Timeouts::new(self.timeout),
             retries: self.retries,
+            policy: self.policy,
             max_message_size: self.max_message_size,
         }))
     }

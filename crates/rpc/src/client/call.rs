@@ -15,6 +15,7 @@ use super::plan::Plan;
 use super::stream_call::{self, Opened};
 use super::{Client, unary};
 use crate::cores;
+use crate::resilience::{Backoff, Concurrency, Hedge, Rate};
 use crate::stream::{ClientStream, Receiver, Sender, Stream};
 use crate::wire::frame;
 

@@ -5,10 +5,13 @@ mod attempts;
 mod builder;
 mod call;
 mod channel;
+mod choose;
+mod circuits;
 mod connection;
 mod nodes;
 mod options;
 mod plan;
+mod policy;
 mod pool;
 mod progress;
 mod stream_call;
@@ -30,6 +33,7 @@ pub use call::{Call, ClientStreamCall, ServerStreamCall, StreamCall};
 use nodes::Nodes;
 
 use plan::Timeouts;
+use policy::Policy;
 use pool::Pools;
 use targets::Targets;
 
@@ -74,6 +78,7 @@ pub(crate) struct Inner {
     /// The headers of the usual timeout, written once.
     timeouts: Timeouts,
     retries: u32,
+    policy: Policy,
     max_message_size: usize,
 }
 

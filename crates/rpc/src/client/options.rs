@@ -5,6 +5,8 @@ use micro_core::codec::Format;
 use micro_core::selector::{Filter, Selector};
 use micro_core::{Context, Headers};
 
+use crate::resilience::{Backoff, Concurrency, Hedge, Rate};
+
 /// What one call asks for beside its request.
 #[derive(Default)]
 pub(super) struct CallOptions {
@@ -19,6 +21,10 @@ pub(super) struct CallOptions {
     pub(super) format: Option<Format>,
     pub(super) forward_authorization: bool,
     pub(super) idempotent: bool,
+    pub(super) backoff: Option<Backoff>,
+    pub(super) hedge: Option<Option<Hedge>>,
+    pub(super) concurrency: Option<Concurrency>,
+    pub(super) rate: Option<Rate>,
 }
 
 /// Gives a call the methods that set its options.
@@ -84,6 +90,31 @@ macro_rules! setters {
             /// Sets the format of the bodies.
             pub fn content_type(mut self, format: Format) -> Self {
                 self.options.format = Some(format);
+                self
+            }
+
+            /// Sets the pauses before further tries.
+            pub fn backoff(mut self, backoff: Backoff) -> Self {
+                self.options.backoff = Some(backoff);
+                self
+            }
+
+            /// Sets when a second node is asked, if the call is [idempotent](Self::idempotent); `None` for never. A stream is
+            /// never opened twice at once.
+            pub fn hedge(mut self, hedge: impl Into<Option<Hedge>>) -> Self {
+                self.options.hedge = Some(hedge.into());
+                self
+            }
+
+            /// Has the call wait for a place of this limit, in place of the client's.
+            pub fn concurrency(mut self, limit: &Concurrency) -> Self {
+                self.options.concurrency = Some(limit.clone());
+                self
+            }
+
+            /// Has the call wait for its turn of this rate, in place of the client's.
+            pub fn rate(mut self, rate: &Rate) -> Self {
+                self.options.rate = Some(rate.clone());
                 self
             }
 

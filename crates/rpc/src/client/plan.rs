@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::Inner;
 use super::options::CallOptions;
 use super::targets::Target;
+use crate::resilience::{Backoff, Concurrency, Hedge, Rate};
 use crate::trace;
 use crate::wire::status::CLIENT;
 use crate::wire::{metadata, timeout};
@@ -42,6 +43,10 @@ pub(super) struct Plan {
     pub(super) key: Option<u64>,
     pub(super) filters: Vec<Filter>,
     pub(super) metadata: Headers,
+    pub(super) backoff: Backoff,
+    pub(super) hedge: Option<Hedge>,
+    concurrency: Option<Concurrency>,
+    rate: Option<Rate>,
 }
 
 /// The two headers of a timeout.
@@ -105,12 +110,22 @@ impl Plan {
             key: options.key,
             filters: options.filters,
             metadata,
+            backoff: options.backoff.unwrap_or(client.policy.backoff),
+            hedge: options.hedge.unwrap_or(client.policy.hedge),
+            concurrency: options.concurrency,
+            rate: options.rate,
         })
     }
 
     /// Returns what chooses the node.
     pub(super) fn selector(&self) -> &Arc<dyn Selector> {
         self.selector.as_ref().unwrap_or(&self.client.selector)
+    }
+
+    /// Returns the limit that the call waits for, and the rate.
+    pub(super) fn limits(&self) -> (Option<&Concurrency>, Option<&Rate>) {
+        let policy = &self.client.policy;
+        (self.concurrency.as_ref().or(policy.concurrency.as_ref()), self.rate.as_ref().or(policy.rate.as_ref()))
     }
 
     /// Returns when the call's time is over.

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use micro_core::selector::InFlight;
 use micro_core::{Error, Kind};
 
-use super::attempts::Chosen;
+use super::choose::Chosen;
 use super::connection::Connection;
 use super::plan::Plan;
+use crate::resilience::Place;
 use crate::wire::status::CLIENT;
 
 #[derive(Default)]
@@ -19,6 +20,8 @@ struct State {
     at: Option<Chosen>,
     /// The call of the try under way. Dropped with this, if nobody waits any longer.
     in_flight: Option<InFlight>,
+    /// The place among the calls at once.
+    place: Option<Place>,
     /// The connection that the answer is awaited on, with what it had heard before.
     waiting: Option<(Arc<Connection>, u64)>,
 }
@@ -26,6 +29,16 @@ struct State {
 impl Progress {
     fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The call was let in.
+    pub(super) fn entered(&self, place: Place) {
+        self.change(|state| state.place = Some(place));
+    }
+
+    /// Returns the place, to be kept for longer than the tries.
+    pub(super) fn leave(&self) -> Option<Place> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).place.take()
     }
 
     pub(super) fn trying(&self, at: &Chosen, in_flight: Option<InFlight>) {
@@ -54,6 +67,7 @@ impl Progress {
     /// Returns the error of a call whose time is over, and has the connection looked at if it was silent all the while.
     pub(super) fn timed_out(&self, plan: &Plan) -> Error {
         let state = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let waits = plan.limits().0.is_some() && state.place.is_none();
         let stage = match (&state.waiting, &state.at) {
             (Some((connection, heard)), _) => {
                 if connection.heard().count() == *heard {
@@ -62,6 +76,7 @@ impl Progress {
                 "had no answer"
             }
             (None, Some(_)) => "had no connection",
+            (None, None) if waits => "had no place among the calls at once",
             (None, None) => "found no node",
         };
         let (endpoint, service) = (&plan.target.endpoint, &plan.target.service);

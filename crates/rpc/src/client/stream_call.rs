@@ -42,6 +42,8 @@ struct Open;
 impl Attempt for Open {
     type Answer = Opened;
 
+    const HEDGED: bool = false;
+
     async fn attempt(&self, plan: &Plan, address: &str, first: bool, progress: &Progress) -> Result<Opened, Failed> {
         let channel = plan.client.pools.channel(address).map_err(Failed::not_run)?;
         let (lease, response, stream) = unary::open(plan, &channel, first).await?;
@@ -61,7 +63,7 @@ impl Attempt for Open {
         });
         tokio::spawn(carry(stream, outbox.clone(), deadline));
         let answers = Answers::new(response, plan.client.max_message_size, lease, Some(outbox.clone()));
-        let answers = answers.counted(progress.take());
+        let answers = answers.counted(progress.take(), progress.leave());
         Ok(Opened { outbox, source: Source::client(answers) })
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use http::uri::PathAndQuery;
 use micro_core::{Error, Kind, Result};
 
+use super::circuits::Circuits;
 use crate::measure::Measure;
 use crate::wire::status::CLIENT;
 
@@ -27,6 +28,7 @@ pub(super) struct Target {
     pub(super) endpoint: Arc<str>,
     pub(super) path: PathAndQuery,
     pub(super) measure: Measure,
+    pub(super) circuits: Circuits,
 }
 
 impl Targets {
@@ -56,7 +58,7 @@ impl Target {
         })?;
         let (service, endpoint): (Arc<str>, Arc<str>) = (service.into(), endpoint.into());
         let measure = Measure::client(service.clone(), endpoint.clone());
-        Ok(Self { service, endpoint, path, measure })
+        Ok(Self { service, endpoint, path, measure, circuits: Circuits::default() })
     }
 }
 

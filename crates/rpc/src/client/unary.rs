@@ -67,6 +67,8 @@ struct Unary;
 impl Attempt for Unary {
     type Answer = Bytes;
 
+    const HEDGED: bool = true;
+
     async fn attempt(&self, plan: &Plan, address: &str, first: bool, progress: &Progress) -> Result<Bytes, Failed> {
         let channel = plan.client.pools.channel(address).map_err(Failed::not_run)?;
         let (lease, response, mut stream) = open(plan, &channel, first).await?;
