@@ -118,7 +118,9 @@ impl Kind {
         }
     }
 
-    pub(super) fn retry(self) -> Retry {
+    /// Returns whether trying again can help, where an error says nothing else.
+    #[must_use]
+    pub fn retry(self) -> Retry {
         match self {
             Self::Refused => Retry::Now,
             Self::Unavailable | Self::ResourceExhausted | Self::NoNode | Self::NoResponder => {

@@ -17,6 +17,7 @@ mod node;
 mod path;
 mod raw;
 mod reflection;
+mod resilience;
 mod retry;
 mod selection;
 mod stop;

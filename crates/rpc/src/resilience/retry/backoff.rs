@@ -44,7 +44,8 @@ impl Backoff {
     /// Returns the pause behind an error, which may ask for a longer one.
     pub(crate) fn pause_after(&self, error: &Error, failed: u32) -> Duration {
         match error.retry() {
-            Retry::After(asked) => self.pause(failed).max(asked),
+            // What every error of its kind says is nobody's wish.
+            Retry::After(asked) if error.retry() != error.kind().retry() => self.pause(failed).max(asked),
             _ => self.pause(failed),
         }
     }
