@@ -1,6 +1,6 @@
 //! What a service is told: by its code, a file, the environment and flags.
 
-mod duration;
+pub(crate) mod duration;
 mod file;
 mod flags;
 mod layers;
@@ -48,6 +48,7 @@ pub(crate) struct Settings {
     pub(crate) broker_source: Source,
     pub(crate) selector: String,
     pub(crate) selector_source: Source,
+    pub(crate) zone: Option<String>,
     pub(crate) request_timeout: Duration,
     pub(crate) retries: u32,
     pub(crate) pool_size: usize,
@@ -137,6 +138,10 @@ impl Settings {
             )
         };
         metadata.extend(layers.read("server_metadata", "pairs, as zone=a,rack=7", pairs)?.unwrap_or_default());
+        let zone = text("zone").filter(|zone| !zone.is_empty());
+        if let Some(zone) = &zone {
+            metadata.entry("zone".to_owned()).or_insert_with(|| zone.clone());
+        }
         let register_ttl = seconds("register_ttl")?;
         let register_interval = seconds("register_interval")?;
         if register_ttl.is_zero() || register_interval >= register_ttl {
@@ -171,6 +176,7 @@ impl Settings {
             broker_source: layers.source("broker"),
             selector: text("selector").unwrap_or_default(),
             selector_source: layers.source("selector"),
+            zone,
             request_timeout: duration("client_request_timeout", "5s")?,
             retries: layers.read("client_retries", "a number, as 3", |text| text.parse().ok())?.unwrap_or(1),
             pool_size: pool_size.unwrap_or(4),
