@@ -346,6 +346,15 @@ mod tests {
     }
 
     #[test]
+    fn the_zone_is_a_label_of_the_node_unless_it_has_one() {
+        let settings = read(&[], &[("MICRO_ZONE", "a")], &[]).unwrap();
+        assert_eq!((settings.zone.as_deref(), &*settings.metadata["zone"]), (Some("a"), "a"));
+        let settings = read(&[], &[("MICRO_ZONE", "a")], &["--server_metadata", "zone=b"]).unwrap();
+        assert_eq!((settings.zone.as_deref(), &*settings.metadata["zone"]), (Some("a"), "b"));
+        assert!(read(&[], &[], &[]).unwrap().zone.is_none());
+    }
+
+    #[test]
     fn what_is_shown_hides_secrets() {
         let settings = read(&[], &[("MICRO_PASSWORD", "hush")], &["--broker", "kafka://u:hush@h?token=hush"]).unwrap();
         let shown = settings.shown.join(" ");
