@@ -58,7 +58,7 @@ impl InFlight {
 
     /// Ends the call with an answer.
     pub fn answered(self) {
-        self.end(|took, at| Outcome::answered(took, at));
+        self.end(Outcome::answered);
     }
 
     /// Ends the call with an error.
@@ -81,7 +81,7 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         if !self.told {
-            self.tell(|took, at| Outcome::given_up(took, at));
+            self.tell(Outcome::given_up);
         }
         self.candidate.load().end();
     }
