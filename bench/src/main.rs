@@ -15,6 +15,7 @@ mod meter;
 mod ours;
 mod page;
 mod rounds;
+mod selection;
 mod start;
 mod stream;
 mod tonic_peer;
@@ -37,6 +38,7 @@ const ROWS: &[Row] = &[
     ("log", log::run),
     ("kafka", kafka::run),
     ("start", start::run),
+    ("selection", selection::run),
 ];
 
 fn main() -> ExitCode {
@@ -72,6 +74,8 @@ fn play(role: &str, arguments: &[String]) -> Result<()> {
     match role {
         "unary-server" => unary::server(arguments),
         "unary-client" => unary::client(arguments),
+        "selection-server" => selection::server(arguments),
+        "selection-client" => selection::client(arguments),
         "stream-server" => stream::server(arguments),
         "stream-client" => stream::client(arguments),
         "log-client" => log::client_role(arguments),

@@ -36,6 +36,14 @@
 //! | `full` | no | every plugin |
 //!
 //! Without any there is `memory`, for one process.
+//!
+//! # Which node a call goes to
+//!
+//! [`selector`] has the strategies: [`P2c`](selector::P2c) with [`Ejecting`](selector::Ejecting) round it by default;
+//! [`Random`](selector::Random), [`RoundRobin`](selector::RoundRobin), [`Weighted`](selector::Weighted),
+//! [`ConsistentHash`](selector::ConsistentHash), [`Sticky`](selector::Sticky) and [`from_fn`](selector::from_fn) for others;
+//! [`ZoneAware`](selector::ZoneAware) and [`Subset`](selector::Subset) round them. `--selector` chooses by name, and
+//! `.key(…)` on a call says what it is about.
 
 #[doc(hidden)]
 pub mod codegen;
@@ -78,6 +86,11 @@ macro_rules! include_proto {
         include!(concat!(env!("OUT_DIR"), "/", $package, ".rs"));
     };
 }
+
+/// The strategy of one's own in docs/selection.md, kept compiling.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/selection.md")]
+struct SelectionPage;
 
 /// The example of the README, kept compiling.
 #[cfg(doctest)]

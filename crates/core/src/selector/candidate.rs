@@ -58,7 +58,8 @@ impl Candidate {
         self.known.load.in_flight()
     }
 
-    /// Returns how long the node took of late; `None` before its first answer.
+    /// Returns how long the node took of late, as [`P2c`](super::P2c) or a strategy with one inside heard it; `None` before
+    /// the first answer.
     #[must_use]
     pub fn latency(&self) -> Option<Duration> {
         self.known.load.latency()

@@ -121,7 +121,7 @@ impl<S: Selector> Selector for Ejecting<S> {
     fn record(&self, candidate: &Arc<Candidate>, outcome: &Outcome<'_>) {
         self.inner.record(candidate, outcome);
         let (health, now) = (candidate.health(), clock::millis(outcome.at()));
-        if outcome.is_given_up() {
+        if outcome.is_given_up() || outcome.is_overload() {
             return;
         }
         let failed = outcome.is_failure();

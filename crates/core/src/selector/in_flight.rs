@@ -92,3 +92,66 @@ impl fmt::Debug for InFlight {
         f.debug_struct("InFlight").field("node", &self.candidate.node.id).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::selector::tests::nodes;
+    use crate::selector::{Candidates, Choice};
+    use crate::{Error, Kind};
+
+    /// Notes what it hears.
+    #[derive(Debug, Default)]
+    struct Ear(Mutex<Vec<(&'static str, Option<Duration>)>>);
+
+    impl Selector for Ear {
+        fn name(&self) -> &'static str {
+            "ear"
+        }
+
+        fn select(&self, _: &Candidates, _: &Choice<'_>) -> Option<usize> {
+            None
+        }
+
+        fn record(&self, _: &Arc<Candidate>, outcome: &Outcome<'_>) {
+            let end = match outcome {
+                outcome if outcome.is_given_up() => "given up",
+                outcome if outcome.is_failure() => "failed",
+                _ => "answered",
+            };
+            self.0.lock().unwrap().push((end, outcome.took()));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_is_counted_until_its_end_and_told_once() {
+        let (ear, node) = (Arc::new(Ear::default()), nodes(1)[0].clone());
+        let call = || InFlight::new(ear.clone(), node.clone());
+        let (one, two, three, mut stream) = (call(), call(), call(), call());
+        stream.streams();
+        assert_eq!(node.in_flight(), 4);
+        tokio::time::advance(Duration::from_millis(7)).await;
+        one.answered();
+        two.failed(&Error::new(Kind::Unavailable, "x"));
+        drop(three);
+        assert_eq!(node.in_flight(), 1);
+        stream.answered();
+        assert_eq!(node.in_flight(), 0);
+        let took = Some(Duration::from_millis(7));
+        let heard = [("answered", took), ("failed", took), ("given up", took), ("answered", None)];
+        assert_eq!(*ear.0.lock().unwrap(), heard);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connecting_is_not_the_nodes_slowness() {
+        let (ear, node) = (Arc::new(Ear::default()), nodes(1)[0].clone());
+        let mut call = InFlight::new(ear.clone(), node);
+        tokio::time::advance(Duration::from_secs(3)).await;
+        call.sent();
+        tokio::time::advance(Duration::from_millis(2)).await;
+        call.answered();
+        assert_eq!(*ear.0.lock().unwrap(), [("answered", Some(Duration::from_millis(2)))]);
+    }
+}

@@ -92,7 +92,7 @@ pub trait Selector: fmt::Debug + Send + Sync + 'static {
     }
 }
 
-impl<S: Selector + ?Sized> Selector for Arc<S> {
+impl<S: Selector + ?Sized> Selector for Box<S> {
     fn name(&self) -> &'static str {
         (**self).name()
     }

@@ -70,11 +70,11 @@ impl<'a> Outcome<'a> {
     }
 
     /// Tells whether it speaks against the node: it cannot be reached or broke off ([`Kind::Refused`],
-    /// [`Kind::Unavailable`]), did not answer in time ([`Kind::Timeout`]), has a bug or fails without saying why
-    /// ([`Kind::Internal`], [`Kind::Unknown`]: what go-micro makes of a plain error), has too much to do
-    /// ([`Kind::ResourceExhausted`]), or its disk fails it.
+    /// [`Kind::Unavailable`]), did not answer in time ([`Kind::Timeout`]), has a bug ([`Kind::Internal`]), or its disk
+    /// fails it.
     ///
-    /// An answer such as [`Kind::NotFound`] or [`Kind::Conflict`] is an answer, and a call given up says nothing.
+    /// An answer such as [`Kind::NotFound`], [`Kind::Conflict`] or an error of the user's own ([`Kind::Unknown`]) is an
+    /// answer, and a call given up says nothing.
     #[must_use]
     pub fn is_failure(&self) -> bool {
         self.error().is_some_and(|error| {
@@ -84,8 +84,6 @@ impl<'a> Outcome<'a> {
                     | Kind::Unavailable
                     | Kind::Timeout
                     | Kind::Internal
-                    | Kind::Unknown
-                    | Kind::ResourceExhausted
                     | Kind::DiskFull
                     | Kind::ReadOnly
                     | Kind::Corrupt
@@ -93,10 +91,17 @@ impl<'a> Outcome<'a> {
         })
     }
 
+    /// Tells whether the node, or a limit of the caller's there, has too much to do ([`Kind::ResourceExhausted`]): a reason
+    /// to send less, none to send nothing.
+    #[must_use]
+    pub fn is_overload(&self) -> bool {
+        self.error().is_some_and(|error| error.kind() == Kind::ResourceExhausted)
+    }
+
     /// Tells whether the node did its work: it answered, if only that the caller is wrong.
     #[must_use]
     pub fn is_success(&self) -> bool {
-        !self.is_given_up() && !self.is_failure()
+        !self.is_given_up() && !self.is_overload() && !self.is_failure()
     }
 }
 
@@ -107,15 +112,18 @@ mod tests {
     #[test]
     fn an_error_of_the_application_is_no_failure_of_the_node() {
         let at = Instant::now();
-        for kind in [Kind::NotFound, Kind::Conflict, Kind::InvalidArgument, Kind::Forbidden, Kind::UnknownEndpoint] {
+        for kind in [Kind::NotFound, Kind::Conflict, Kind::InvalidArgument, Kind::Forbidden, Kind::Unknown] {
             let error = Error::new(kind, "x");
             let outcome = Outcome::failed(&error, None, at);
             assert!(outcome.is_success() && !outcome.is_failure(), "{kind:?}");
         }
-        for kind in [Kind::Refused, Kind::Unavailable, Kind::Timeout, Kind::Internal, Kind::ResourceExhausted] {
+        for kind in [Kind::Refused, Kind::Unavailable, Kind::Timeout, Kind::Internal] {
             let error = Error::new(kind, "x");
             assert!(Outcome::failed(&error, None, at).is_failure(), "{kind:?}");
         }
+        let error = Error::new(Kind::ResourceExhausted, "x");
+        let overload = Outcome::failed(&error, None, at);
+        assert!(overload.is_overload() && !overload.is_failure() && !overload.is_success());
         let given_up = Outcome::given_up(None, at);
         assert!(!given_up.is_success() && !given_up.is_failure());
     }

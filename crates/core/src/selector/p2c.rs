@@ -110,7 +110,7 @@ impl Selector for P2c {
 
     fn record(&self, candidate: &Arc<Candidate>, outcome: &Outcome<'_>) {
         let (load, now) = (candidate.load(), super::clock::millis(outcome.at()));
-        if outcome.is_failure() {
+        if outcome.is_failure() || outcome.is_overload() {
             load.failed(now, self.decay);
         } else if outcome.is_success() {
             load.succeeded(now, self.decay);

@@ -149,7 +149,8 @@ impl ServiceBuilder {
         }
     }
 
-    /// Sets how a node is chosen: a strategy, or a name as `--selector` takes it.
+    /// Sets how a node is chosen: a strategy of [`selector`](crate::selector), or a text as `--selector` takes it, as
+    /// `consistenthash?header=x-user`. A text brings ejection of nodes that fail; a strategy is taken as it is.
     pub fn selector<By>(mut self, selector: impl IntoPlugin<dyn Selector, By>) -> Self {
         match selector.into_plugin() {
             PluginSource::Named(text) => self.set("selector", text),
@@ -330,7 +331,7 @@ impl ServiceBuilder {
         };
         let selector = match last.selector.or(self.selector.filter(|_| settings.selector_source <= Source::Code)) {
             Some(selector) => selector,
-            None => plugins::selector(&settings.selector)?,
+            None => plugins::selector(&settings.selector, settings.zone.as_deref(), &id)?,
         };
         let propagation = Propagation::new(self.propagated);
         let mut client = Client::builder()

@@ -1,6 +1,6 @@
 //! What a service is told: by its code, a file, the environment and flags.
 
-mod duration;
+pub(crate) mod duration;
 mod file;
 mod flags;
 mod layers;
@@ -52,6 +52,7 @@ pub(crate) struct Settings {
     pub(crate) selector_source: Source,
     pub(crate) server_tls: Option<ServerTls>,
     pub(crate) client_tls: Option<ClientTls>,
+    pub(crate) zone: Option<String>,
     pub(crate) request_timeout: Duration,
     pub(crate) retries: u32,
     pub(crate) pool_size: usize,
@@ -141,6 +142,10 @@ impl Settings {
             )
         };
         metadata.extend(layers.read("server_metadata", "pairs, as zone=a,rack=7", pairs)?.unwrap_or_default());
+        let zone = text("zone").filter(|zone| !zone.is_empty());
+        if let Some(zone) = &zone {
+            metadata.entry("zone".to_owned()).or_insert_with(|| zone.clone());
+        }
         let register_ttl = seconds("register_ttl")?;
         let register_interval = seconds("register_interval")?;
         if register_ttl.is_zero() || register_interval >= register_ttl {
@@ -177,6 +182,7 @@ impl Settings {
             selector_source: layers.source("selector"),
             server_tls: tls::server(layers)?,
             client_tls: tls::client(layers)?,
+            zone,
             request_timeout: duration("client_request_timeout", "5s")?,
             retries: layers.read("client_retries", "a number, as 3", |text| text.parse().ok())?.unwrap_or(1),
             pool_size: pool_size.unwrap_or(4),
@@ -343,6 +349,15 @@ mod tests {
     fn several_registries_are_a_list() {
         let settings = read(&[], &[], &["--registry", "memory,mdns"]).unwrap();
         assert_eq!(settings.registries.iter().map(|choice| &*choice.name).collect::<Vec<_>>(), ["memory", "mdns"]);
+    }
+
+    #[test]
+    fn the_zone_is_a_label_of_the_node_unless_it_has_one() {
+        let settings = read(&[], &[("MICRO_ZONE", "a")], &[]).unwrap();
+        assert_eq!((settings.zone.as_deref(), &*settings.metadata["zone"]), (Some("a"), "a"));
+        let settings = read(&[], &[("MICRO_ZONE", "a")], &["--server_metadata", "zone=b"]).unwrap();
+        assert_eq!((settings.zone.as_deref(), &*settings.metadata["zone"]), (Some("a"), "b"));
+        assert!(read(&[], &[], &[]).unwrap().zone.is_none());
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod flow;
 mod gateway;
 mod health;
 mod keep_alive;
+mod layers;
 mod limit;
 mod metadata;
 mod node;

@@ -200,7 +200,7 @@ async fn p04_a_dead_endpoint_that_stays_registered_leaves_the_rotation() {
     let fleet = Fleet::start(&[0; 3]).await;
     let (address, came) = dead().await;
     fleet.register(&Service::new("fleet", "1").node(Node::new("dead", address))).await;
-    for selector in [Arc::new(RoundRobin::default()) as Arc<dyn Selector>, Arc::new(P2c::default())] {
+    for selector in [Box::new(RoundRobin::default()) as Box<dyn Selector>, Box::new(P2c::default())] {
         let client = fleet.client(Ejecting::new(selector).time(Duration::from_secs(3_600)));
         for _ in 0..60 {
             let request = text("");
