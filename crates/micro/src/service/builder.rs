@@ -346,7 +346,7 @@ impl ServiceBuilder {
         if let Some(tls) = settings.client_tls.clone() {
             client = client.tls(tls);
         }
-        let client = client.build();
+        let client = settings.policy.apply(client).build();
         let events = Events::builder(Arc::clone(&broker)).service(settings.name.clone()).propagation(propagation);
         let events = self.observers.into_iter().fold(events, EventsBuilder::on_failure).build();
         Ok(Service {

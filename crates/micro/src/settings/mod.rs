@@ -5,6 +5,7 @@ mod file;
 mod flags;
 mod layers;
 mod listen;
+mod policy;
 mod table;
 mod tls;
 
@@ -21,6 +22,7 @@ pub use flags::{Args, Flag};
 pub(crate) use layers::{Layers, Source};
 use listen::loopback_unless_said;
 pub(crate) use listen::{Listen, advertised};
+use policy::Policy;
 
 use crate::logging::{Format, Level};
 use table::{TABLE, variable};
@@ -55,6 +57,7 @@ pub(crate) struct Settings {
     pub(crate) zone: Option<String>,
     pub(crate) request_timeout: Duration,
     pub(crate) retries: u32,
+    pub(crate) policy: Policy,
     pub(crate) pool_size: usize,
     pub(crate) pool_ttl: Duration,
     pub(crate) drain: Duration,
@@ -184,6 +187,7 @@ impl Settings {
             client_tls: tls::client(layers)?,
             zone,
             request_timeout: duration("client_request_timeout", "5s")?,
+            policy: Policy::read(layers)?,
             retries: layers.read("client_retries", "a number, as 3", |text| text.parse().ok())?.unwrap_or(1),
             pool_size: pool_size.unwrap_or(4),
             pool_ttl: duration("client_pool_ttl", "1m")?,

@@ -60,3 +60,40 @@ fn a_program_has_flags_and_words_of_its_own() {
     let error = Service::builder("shop").flag(Flag::new("broker", "Mine")).args(false).build().unwrap_err();
     assert!(error.to_string().contains("--broker is one of the framework's"), "{error}");
 }
+
+#[test]
+fn what_the_client_does_against_trouble_is_set_by_flags() {
+    let with = |args: &[&str]| Service::builder("shop").registry("memory").broker("memory").args(args).build();
+    with(&["--client_retry_budget=20%", "--client_hedge=50ms", "--client_breaker=on"]).unwrap();
+    with(&["--client_concurrency=64", "--client_rate=500", "--client_retry_budget=off"]).unwrap();
+    for (wrong, right) in [
+        ("--client_retry_budget=20", "as 10%"),
+        ("--client_hedge=fast", "as 50ms"),
+        ("--client_breaker=maybe", "on or off"),
+        ("--client_concurrency=0", "a number from 1"),
+        ("--client_rate=-1", "calls a second"),
+    ] {
+        let error = with(&[wrong]).unwrap_err().to_string();
+        assert!(error.contains(right), "{wrong}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_rate_of_the_command_line_limits_the_calls() {
+    let name = unique("slow");
+    let running = service(&name).build().unwrap().start().await.unwrap();
+    let args = ["--client_rate=1", "--client_request_timeout=100ms"];
+    let caller = Service::builder("caller").registry("memory").broker("memory").args(args).build().unwrap().client();
+    let health = || {
+        let request = bytes::Bytes::from_static(b"{}");
+        let caller = caller.clone();
+        let name = name.clone();
+        async move {
+            let call = caller.call::<bytes::Bytes, bytes::Bytes>(&name, "Debug.Health", &request);
+            call.content_type(micro::codec::Format::Json).await
+        }
+    };
+    health().await.unwrap();
+    assert_eq!(health().await.unwrap_err().kind(), micro::Kind::ResourceExhausted);
+    running.stop().await.unwrap();
+}
