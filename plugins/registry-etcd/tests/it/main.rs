@@ -1,0 +1,3 @@
+//! What the etcd registry promises, shown with real servers.
+
+mod conformance;
