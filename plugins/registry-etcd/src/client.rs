@@ -18,7 +18,7 @@ use crate::error::Failed;
 use crate::wire::{self, AuthenticateRequest, AuthenticateResponse};
 
 /// What one answer may be long. A record is 1.5 MiB at most, and a page asks for fewer of them when it is too long.
-const LONGEST: usize = 64 << 20;
+const LONGEST: usize = 16 << 20;
 
 /// The servers, tried in turn; one connection to the one that answers.
 pub(crate) struct Client {

@@ -45,7 +45,8 @@ impl Failed {
     pub(crate) fn wants_token(&self) -> bool {
         match self {
             Self::Answer(status) => {
-                status.code() == Code::Unauthenticated || says(status, "revision of auth store is old")
+                let old = ["revision of auth store is old", "user name is empty"];
+                status.code() == Code::Unauthenticated || old.iter().any(|text| says(status, text))
             }
             _ => false,
         }
@@ -133,6 +134,9 @@ fn answer(status: &Status, config: &Config) -> Error {
         }
         Code::DeadlineExceeded => {
             (Kind::Timeout, format!("etcd at {address} gave up; it is overloaded, or has no leader"))
+        }
+        Code::Aborted => {
+            (Kind::Conflict, format!("others change the same record in etcd at {address} again and again; try later"))
         }
         Code::Unimplemented | Code::Unknown | Code::Internal => (
             Kind::Unavailable,

@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tonic::Status;
 
 use crate::client::Client;
 use crate::error::Failed;
@@ -88,19 +89,18 @@ impl Nodes {
         let node = self.node(key);
         let mut node = node.lock().await;
         let mut there = find(client, key).await?;
-        for _ in 0..TRIES {
-            let Some(kv) = there.filter(|kv| is_meant(kv)) else { break };
+        let mut tries = TRIES;
+        while let Some(kv) = there.as_ref().filter(|kv| is_meant(kv)) {
+            if tries == 0 {
+                return Err(Failed::Answer(Status::aborted("the record changed each time it was to be taken away")));
+            }
+            tries -= 1;
             let delete = Operation::Delete(DeleteRangeRequest { key: kv.key.clone() });
             let txn = TxnRequest::unchanged(&kv.key, kv.mod_revision).then(delete);
             let done: TxnResponse = client.ask(wire::TXN, txn).await?;
-            if done.succeeded {
-                break;
-            }
-            // Somebody wrote meanwhile.
-            there = find(client, key).await?;
+            there = if done.succeeded { None } else { find(client, key).await? };
         }
         // Where the record is on our lease still, it is one that was not meant.
-        let there = find(client, key).await?;
         if let Some(held) = node.held.take_if(|held| there.is_none_or(|kv| kv.lease != held.lease)) {
             revoke(client, held.lease).await;
         }
@@ -162,13 +162,9 @@ async fn keep_alive(client: &Client, id: i64) -> Result<(), Failed> {
     let kept = client.call(|lane| async move {
         let mut stream = lane.stream::<_, KeepAliveResponse>(wire::KEEP_ALIVE, KeepAliveRequest { id }).await?;
         let answer = stream.message().await?;
-        answer.ok_or_else(|| tonic::Status::unavailable("the stream of a lease ended without an answer"))
+        answer.ok_or_else(|| Status::unavailable("the stream of a lease ended without an answer"))
     });
-    if kept.await?.ttl > 0 {
-        Ok(())
-    } else {
-        Err(Failed::Answer(tonic::Status::not_found("requested lease not found")))
-    }
+    if kept.await?.ttl > 0 { Ok(()) } else { Err(Failed::Answer(Status::not_found("requested lease not found"))) }
 }
 
 /// Puts a value under a key, unless the key was last changed at this revision: then it is there already. Returns the

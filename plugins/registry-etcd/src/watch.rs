@@ -163,7 +163,9 @@ impl Watched {
 
     fn changes(&self, listing: &mut Listing, event: &Event) -> Vec<Change> {
         let Some(kv) = &event.kv else { return Vec::new() };
-        match self.record(kv).filter(|_| event.kind != DELETED) {
+        // One that was deleted has no value.
+        let record = if event.kind == DELETED { None } else { self.record(kv) };
+        match record {
             Some((key, service)) => listing.put(key, service),
             None => listing.remove(&String::from_utf8_lossy(&kv.key)).into_iter().collect(),
         }

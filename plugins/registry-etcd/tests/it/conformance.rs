@@ -4,17 +4,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use micro_conformance::registry::{Child, Fixture, Outage, Process, stay_registered};
-use micro_core::address::Address;
-use micro_core::registry::{Registry, RegistryOptions};
+use micro_core::registry::Registry;
 use micro_faults::{Etcd as Server, Proxy};
-use micro_registry_etcd::Etcd;
+
+use crate::world::registry;
 
 /// Where the other process finds the records.
 const ADDRESS: &str = "MICRO_TEST_CONFORMANCE_ETCD";
-
-fn registry(address: &str) -> Etcd {
-    Etcd::with_options(&RegistryOptions::new().address(Address::parse(address).unwrap())).unwrap()
-}
 
 #[derive(Debug)]
 struct OneServer {
