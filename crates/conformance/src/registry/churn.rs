@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use micro_core::Retry;
 use micro_core::registry::{Node, Registry, Service};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -11,6 +12,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Stage;
 use super::followed::{Followed, Nodes, nodes};
+use super::stage::LONG;
 use crate::Failed;
 use crate::case::rules;
 use crate::failed::ensure;
@@ -31,7 +33,7 @@ const BEHIND: usize = 1_024;
 /// How often a node that waits for nobody changes at least, so that there are more changes than may be kept.
 const ROUNDS: u16 = 20;
 
-/// What a node that waits for nobody does between two changes.
+/// What a node that waits for nobody rests between two changes, for each time that there is more of them than usual.
 const PAUSE: Duration = Duration::from_millis(10);
 
 async fn under_churn_every_change_is_heard_and_the_picture_is_right(stage: Stage) -> Result<(), Failed> {
@@ -50,7 +52,7 @@ async fn under_churn_every_change_is_heard_and_the_picture_is_right(stage: Stage
     for number in 0..services * NODES {
         let name = stage.service(&format!("churn{}", number / NODES));
         let client = Arc::clone(&clients[number % clients.len()]);
-        let seen = (number % 2 == 0).then(|| early.picture.clone());
+        let seen = number.is_multiple_of(2).then(|| early.picture.clone());
         churning.spawn(churn(stage.clone(), client, name, number, seen, until));
     }
     sleep(length / 2).await;
@@ -99,8 +101,8 @@ async fn churn(
     let id = format!("{name}-{number}");
     for port in 1_u16.. {
         let node = Node::new(&id, format!("127.0.0.1:{port}"));
-        let service = Service::new(&name, if number % 3 == 0 { "2" } else { "1" }).node(node);
-        stage.register(&registry, &service).await?;
+        let service = Service::new(&name, if number.is_multiple_of(3) { "2" } else { "1" }).node(node);
+        persist(&stage, || registry.register(&service, LONG)).await?;
         let is = (service.version.clone(), service.nodes[0].address.clone());
         known(&stage, seen.as_mut(), &id, Some(&is)).await?;
         let over = Instant::now() >= until && (seen.is_some() || port >= ROUNDS) || port == u16::MAX;
@@ -108,8 +110,8 @@ async fn churn(
             return Ok(Some(service));
         }
         // Every third time it goes, else it changes.
-        if over || port % 3 == 0 {
-            stage.deregister(&registry, &service).await?;
+        if over || port.is_multiple_of(3) {
+            persist(&stage, || registry.deregister(&service)).await?;
             known(&stage, seen.as_mut(), &id, None).await?;
         }
         if over {
@@ -117,6 +119,21 @@ async fn churn(
         }
     }
     Ok(None)
+}
+
+/// Does it again until it is done: a server that has too much to do may say so.
+async fn persist<F>(stage: &Stage, work: impl Fn() -> F) -> Result<(), Failed>
+where
+    F: Future<Output = micro_core::Result<()>>,
+{
+    let until = Instant::now() + stage.limits().present;
+    loop {
+        match stage.present("a change", work()).await? {
+            Ok(()) => return Ok(()),
+            Err(error) if Instant::now() >= until || error.retry() == Retry::Never => return Err(error.into()),
+            Err(_) => sleep(PAUSE * 10).await,
+        }
+    }
 }
 
 /// Waits until the watcher knows a node so, or only a moment where there is none.
@@ -127,7 +144,8 @@ async fn known(
     expected: Option<&(String, String)>,
 ) -> Result<(), Failed> {
     let Some(seen) = seen else {
-        sleep(PAUSE.mul_f64(0.5 + fastrand::f64())).await;
+        let rest = PAUSE * u32::try_from((SERVICES / 40).min(scale())).unwrap_or(1);
+        sleep(rest.mul_f64(0.5 + fastrand::f64())).await;
         return Ok(());
     };
     let what = format!("that {id} is {expected:?} was not heard of");

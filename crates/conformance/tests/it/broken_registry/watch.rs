@@ -67,7 +67,7 @@ impl Watch for BrokenWatch {
                 continue;
             }
             self.told += 1;
-            if self.is(Wrong::LosesOneOfManyChanges) && self.told % 100 == 0 {
+            if self.is(Wrong::LosesOneOfManyChanges) && self.told.is_multiple_of(100) {
                 continue;
             }
             if let Some(change) = self.registry.told(change, self.number, first).await? {
