@@ -63,7 +63,7 @@ fn one(choice: &Choice, home: Option<&str>) -> Result<Arc<dyn Registry>> {
             Ok(Arc::new(micro_registry_embedded::Embedded::with_options(options)?))
         }
         #[cfg(feature = "registry-etcd")]
-        "etcd" => {
+        "etcd" | "etcds" => {
             let options = RegistryOptions::new().address(choice.address.clone());
             Ok(Arc::new(micro_registry_etcd::Etcd::with_options(&options)?))
         }
