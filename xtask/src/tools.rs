@@ -120,6 +120,16 @@ fn need_pip() -> Result<()> {
     there().then_some(()).ok_or_else(|| "python3 -m pip does not work".to_owned())
 }
 
+/// Programs that tests start, each with the Debian package that has it.
+const SERVERS: &[(&str, &str)] = &[("etcd", "etcd-server"), ("etcdctl", "etcd-client"), ("openssl", "openssl")];
+
+/// Installs what tests start and what is missing.
+pub(crate) fn servers() -> Result<()> {
+    let missing = SERVERS.iter().filter(|(program, _)| on_path(program).is_none());
+    let packages: Vec<_> = missing.map(|(_, package)| *package).collect();
+    if packages.is_empty() { Ok(()) } else { install(&packages) }
+}
+
 /// Installs Debian packages as root; anyone else is told the line to run.
 pub(crate) fn install(packages: &[&str]) -> Result<()> {
     let line = format!("apt-get update && apt-get install -y --no-install-recommends {}", packages.join(" "));

@@ -3,6 +3,7 @@
 //! | part | what it does |
 //! |---|---|
 //! | [`kafka`] | a Kafka cluster of a test's own, its nodes killed, paused and started again; the one that all tests share |
+//! | [`Etcd`] | a real etcd of a test's own, killed, paused and started again, with or without its data, TLS and accounts |
 //! | [`Proxy`] | stands in front of a server and cuts, holds, half-opens, delays or throttles its connections, and flips bits of what goes through ([`Corruption`]) |
 //! | [`Authority`] | signs certificates: of servers and clients, out of date, for another name |
 //! | [`Process`] | any server as a child process that never outlives the test |
@@ -14,6 +15,7 @@
 //! A server that cannot be had is a failed test, not a skipped one: each [`Failure`] says what to do.
 
 mod authority;
+mod etcd;
 mod failure;
 pub mod kafka;
 mod ports;
@@ -22,6 +24,7 @@ mod proxy;
 mod wait;
 
 pub use authority::{Authority, Signed, Validity};
+pub use etcd::Etcd;
 pub use failure::{Failure, Result};
 pub use ports::Ports;
 pub use process::Process;

@@ -30,6 +30,7 @@
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `broker-embedded` | yes, by `embedded` | `--broker embedded`: durable topics and queues in a folder, no server |
+//! | `registry-etcd` | no | `--registry etcd`: etcd 3.4 or newer, together with go-micro programs |
 //! | `broker-kafka` | no | `--broker kafka`: a cluster of Kafka servers; builds the C library librdkafka |
 //! | `registry-embedded` | yes, by `embedded` | `--registry embedded`: the services of this machine |
 //! | `registry-mdns` | yes, by `mdns` | `--registry mdns`: the services of the local network, go-micro's too |

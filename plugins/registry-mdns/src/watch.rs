@@ -21,6 +21,8 @@ struct Watcher {
     id: u64,
     service: Option<String>,
     changes: mpsc::Sender<Change>,
+    /// It was told its first state.
+    begun: bool,
     /// It has the state that changes are told upon.
     told: bool,
 }
@@ -29,7 +31,7 @@ impl Watchers {
     /// Adds one; it hears nothing until [`state`](Self::state) is told.
     pub(crate) fn add(&mut self, service: Option<String>, changes: mpsc::Sender<Change>) -> u64 {
         self.next += 1;
-        self.all.push(Watcher { id: self.next, service, changes, told: false });
+        self.all.push(Watcher { id: self.next, service, changes, begun: false, told: false });
         self.next
     }
 
@@ -52,9 +54,10 @@ impl Watchers {
     /// Tells one watcher, or with `None` all that are behind, the state.
     pub(crate) fn state(&mut self, id: Option<u64>, state: impl Fn(Option<&str>) -> Vec<Service>) {
         for watcher in &mut self.all {
-            let due = id.map_or(!watcher.told && watcher.changes.capacity() < BEHIND, |id| watcher.id == id);
+            let due = id.map_or(watcher.begun && !watcher.told, |id| watcher.id == id);
             if due {
                 let state = Change::State(state(watcher.service.as_deref()));
+                watcher.begun = true;
                 watcher.told = watcher.changes.try_send(state).is_ok();
             }
         }

@@ -39,6 +39,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
     let needs = chosen.as_deref().is_none_or(|arguments| servers::needed(&workspace, arguments));
     if needs {
         kafka::ensure()?;
+        tools::servers()?;
     }
     table.row("fetching tools and data", start.elapsed());
 
@@ -84,6 +85,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
 pub(crate) fn guarantees() -> Result<bool> {
     let workspace = Workspace::load()?;
     kafka::ensure()?;
+    tools::servers()?;
     let mut table = Table::default();
     let mut runner = Runner::new(&workspace, Some(tools::ensure("cargo-nextest")?));
     let _services = start_services(&mut runner, &mut table)?;

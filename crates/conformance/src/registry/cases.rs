@@ -1,11 +1,12 @@
-use super::{Need, Stage, life, outage, records, refusing, watching};
+use super::{Need, Stage, churn, life, outage, records, refusing, watching};
 
 /// One rule of a registry, and what shows it.
 pub type Case = crate::Case<Stage, Need>;
 
 /// Returns the cases, subject by subject.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    const ALL: [&[Case]; 5] = [records::CASES, refusing::CASES, life::CASES, watching::CASES, outage::CASES];
+    const ALL: [&[Case]; 6] =
+        [records::CASES, refusing::CASES, life::CASES, watching::CASES, outage::CASES, churn::CASES];
     ALL.into_iter().flatten()
 }
 
@@ -23,6 +24,7 @@ macro_rules! registry_cases {
             fifty_that_register_at_once_are_all_found
             large_metadata_unicode_and_ipv6_come_back_or_are_refused
             another_domain_is_another_world
+            of_two_nodes_of_one_id_the_last_is_found
             no_time_to_live_is_refused
             what_has_no_name_or_no_node_is_refused_whole
             no_secret_is_shown
@@ -41,6 +43,7 @@ macro_rules! registry_cases {
             what_registers_again_is_found_again_after_an_outage
             what_is_known_is_served_while_the_registry_is_away
             no_change_is_lost_to_an_outage
+            under_churn_every_change_is_heard_and_the_picture_is_right
         }
     };
 }

@@ -2,6 +2,7 @@
 
 mod cases;
 mod child;
+mod churn;
 mod fixture;
 mod followed;
 mod gate;

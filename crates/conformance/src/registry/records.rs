@@ -1,4 +1,4 @@
-//! R01 to R05, R09, R16, R21, R23: what is registered, and how it is found.
+//! R01 to R05, R09, R16, R21, R23, R30: what is registered, and how it is found.
 
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ rules! { registry:
     R16 fifty_that_register_at_once_are_all_found "fifty nodes that register at the same time from five clients are all found";
     R21 large_metadata_unicode_and_ipv6_come_back_or_are_refused "an IPv6 address, unicode and 2 KiB of metadata come back as they were; 256 KiB do, or are refused as too large and change nothing";
     R23 another_domain_is_another_world "what is registered in one domain is not found, listed or watched in another";
+    R30 of_two_nodes_of_one_id_the_last_is_found "of two nodes of a version that have one id, in one record or registered one after the other, the last is found, and no other";
 }
 
 async fn what_is_registered_is_found_as_it_was(stage: Stage) -> Result<(), Failed> {
@@ -156,6 +157,22 @@ async fn another_domain_is_another_world(stage: Stage) -> Result<(), Failed> {
     stage.register(&apart, &node(&name, "1", 2)).await?;
     stage.finds(&apart, &name, &[node(&name, "1", 2)]).await?;
     stage.finds(&other, &name, &[node(&name, "1", 1)]).await
+}
+
+async fn of_two_nodes_of_one_id_the_last_is_found(stage: Stage) -> Result<(), Failed> {
+    let (registry, other, name) = (stage.client(), stage.client(), stage.service("s"));
+    let at = |port: u16| Node::new(format!("{name}-1"), format!("127.0.0.1:{port}"));
+    let only = |port: u16| [Service::new(&name, "1").node(at(port))];
+    stage.register(&registry, &Service::new(&name, "1").node(at(1)).node(at(2))).await?;
+    for client in [&registry, &other] {
+        stage.finds(client, &name, &only(2)).await?;
+    }
+    stage.register(&registry, &only(3)[0]).await?;
+    for client in [&registry, &other] {
+        stage.finds(client, &name, &only(3)).await?;
+    }
+    stage.deregister(&registry, &only(3)[0]).await?;
+    stage.finds(&other, &name, &[]).await
 }
 
 /// One record with the nodes of two.

@@ -73,6 +73,9 @@ pub enum Change {
 ///   There is no time to live that never ends: whoever wants to stay registers again.
 /// - **A node is in one version at a time.** Registered in another, it moves there. Deregistering takes it away only from
 ///   the version that the record names, so that an old program that stops late does not take a newer one off the list.
+/// - **Of two nodes of one id** in a version the last that was registered is found.
+/// - **A watcher that does not listen** costs a limited row of changes; when there are more it hears the
+///   [`Change::State`] again, or only how things are by now.
 /// - **A dropped client is no deregistration.** Its nodes go when their time to live ends, and no other client's with
 ///   them. They may go sooner, and where depends on who answers for them: in memory the records do, whoever made
 ///   them; embedded the process does, so that they go with its last handle of the folder; over mDNS the client does,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use micro_core::Result;
-#[cfg(any(feature = "registry-embedded", feature = "registry-mdns"))]
+#[cfg(any(feature = "registry-embedded", feature = "registry-etcd", feature = "registry-mdns"))]
 use micro_core::registry::RegistryOptions;
 use micro_core::registry::{Memory, Multi, Registry};
 
@@ -16,6 +16,8 @@ const KNOWN: Known = Known {
     here: &[
         #[cfg(feature = "registry-embedded")]
         "embedded",
+        #[cfg(feature = "registry-etcd")]
+        "etcd",
         #[cfg(feature = "registry-mdns")]
         "mdns",
         "memory",
@@ -23,10 +25,12 @@ const KNOWN: Known = Known {
     by_feature: &[
         #[cfg(not(feature = "registry-embedded"))]
         ("embedded", "registry-embedded"),
+        #[cfg(not(feature = "registry-etcd"))]
+        ("etcd", "registry-etcd"),
         #[cfg(not(feature = "registry-mdns"))]
         ("mdns", "registry-mdns"),
     ],
-    go_micro: &["etcd", "consul", "nats", "kubernetes", "zookeeper", "eureka", "gossip", "cache", "proxy", "service"],
+    go_micro: &["consul", "nats", "kubernetes", "zookeeper", "eureka", "gossip", "cache", "proxy", "service"],
 };
 
 /// Makes the registry of the choices; does no I/O. The first of several is the one that must work.
@@ -57,6 +61,11 @@ fn one(choice: &Choice, home: Option<&str>) -> Result<Arc<dyn Registry>> {
             let address = super::in_home(&choice.address, home);
             let options = RegistryOptions::new().address(address);
             Ok(Arc::new(micro_registry_embedded::Embedded::with_options(options)?))
+        }
+        #[cfg(feature = "registry-etcd")]
+        "etcd" | "etcds" => {
+            let options = RegistryOptions::new().address(choice.address.clone());
+            Ok(Arc::new(micro_registry_etcd::Etcd::with_options(&options)?))
         }
         #[cfg(feature = "registry-mdns")]
         "mdns" => {

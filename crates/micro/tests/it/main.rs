@@ -5,6 +5,8 @@ mod conformance;
 mod crash;
 mod debug;
 mod errors;
+#[cfg(feature = "registry-etcd")]
+mod etcd;
 mod leaving;
 mod lifecycle;
 mod probe;

@@ -88,6 +88,10 @@ const DOUBLES: &[(&str, Wrong)] = &[
     ("R27", Wrong::DeregistersAnyVersion),
     ("R28", Wrong::DroppedTakeAllAlong),
     ("R28", Wrong::DroppedStay),
+    ("R29", Wrong::LosesOneOfManyChanges),
+    ("R29", Wrong::KeepsEveryChange),
+    ("R30", Wrong::KeepsTheFirst),
+    ("R30", Wrong::DoublesNodes),
 ];
 
 #[derive(Debug)]
@@ -158,7 +162,7 @@ fn every_registry_case_catches_its_doubles() {
 #[test]
 fn what_breaks_another_rule_passes() {
     let broken: Vec<_> = std::thread::scope(|scope| {
-        let runs = ["R17", "R18", "R20", "R22", "R24", "R25", "R26", "R27", "R28"].map(|id| {
+        let runs = ["R17", "R18", "R20", "R22", "R24", "R25", "R26", "R27", "R28", "R29", "R30"].map(|id| {
             let fixture: Arc<dyn Fixture> = Arc::new(BrokenWorld(Broken::new(Wrong::ListsTwice)));
             (id, scope.spawn(move || check(case(id), &fixture)))
         });

@@ -78,6 +78,8 @@ pub(crate) enum Wrong {
     IsEmptyWhenAway,
     LosesWhatChanges,
     ResumesEmpty,
+    LosesOneOfManyChanges,
+    KeepsEveryChange,
 }
 
 /// What the clients of one world share.

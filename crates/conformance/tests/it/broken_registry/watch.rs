@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use micro_core::registry::{Change, Watch};
 use micro_core::{Error, Kind, Result};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::registry::{Broken, Wrong};
 
@@ -14,13 +15,16 @@ pub(crate) struct BrokenWatch {
     number: usize,
     prefix: String,
     first: bool,
+    /// How many changes it told.
+    told: usize,
     /// Somebody waited, and gave up.
     waiting: bool,
 }
 
 impl BrokenWatch {
     pub(crate) fn new(registry: Broken, watch: Box<dyn Watch>, number: usize, prefix: String) -> Self {
-        Self { registry, watch, number, prefix, first: true, waiting: false }
+        let watch = if registry.wrong == Wrong::KeepsEveryChange { Box::new(Kept::begin(watch)) } else { watch };
+        Self { registry, watch, number, prefix, first: true, told: 0, waiting: false }
     }
 
     fn is(&self, wrong: Wrong) -> bool {
@@ -62,6 +66,10 @@ impl Watch for BrokenWatch {
             if self.is(Wrong::EverythingIsSilent) && self.prefix.is_empty() && !first {
                 continue;
             }
+            self.told += 1;
+            if self.is(Wrong::LosesOneOfManyChanges) && self.told.is_multiple_of(100) {
+                continue;
+            }
             if let Some(change) = self.registry.told(change, self.number, first).await? {
                 return Ok(change);
             }
@@ -72,5 +80,30 @@ impl Watch for BrokenWatch {
 impl Drop for BrokenWatch {
     fn drop(&mut self) {
         self.registry.world.dropped.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Keeps whatever comes, for a watcher that does not listen.
+#[derive(Debug)]
+struct Kept(UnboundedReceiver<Change>);
+
+impl Kept {
+    fn begin(mut watch: Box<dyn Watch>) -> Self {
+        let (sender, receiver) = unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok(change) = watch.next().await {
+                if sender.send(change).is_err() {
+                    break;
+                }
+            }
+        });
+        Self(receiver)
+    }
+}
+
+#[async_trait::async_trait]
+impl Watch for Kept {
+    async fn next(&mut self) -> Result<Change> {
+        self.0.recv().await.ok_or_else(|| Error::new(Kind::Closed, "the watch ended"))
     }
 }
