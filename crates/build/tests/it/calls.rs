@@ -142,7 +142,7 @@ async fn a_typed_call_says_what_it_is_about_and_the_selector_hears_it() {
     let (_running, address) = serve().await;
     let (registry, keys) = (Arc::new(Memory::new()), Arc::new(Keys::default()));
     let record = Service::new("calls", "1").node(Node::new("calls-1", address.as_str()));
-    registry.register(&record, Duration::from_secs(60)).await.unwrap();
+    registry.register(&record, Duration::from_secs(90)).await.unwrap();
     let client = Client::builder().registry(registry).selector(keys.clone()).build();
     let calculator = CalculatorClient::new("calls", &client);
     calculator.increment(&Number { value: 1 }).key("user-7").await.unwrap();
