@@ -1,9 +1,12 @@
 //! Services: the generated handler trait, server and client, over real connections.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use micro_core::codec::Format;
 use micro_core::codec::well_known::{Empty, StringValue};
+use micro_core::registry::{Memory, Node, Registry as _, Service};
+use micro_core::selector::{Candidates, Choice, Selector};
 use micro_core::{Context, Error, Kind, Result};
 use micro_rpc::codegen::Endpoints;
 use micro_rpc::{Client, Receiver, Running, Sender, Server, ServerOptions};
@@ -120,6 +123,33 @@ async fn streams_are_typed_either_way() {
     }
     squares.close_send();
     assert!(squares.recv().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_typed_call_says_what_it_is_about_and_the_selector_hears_it() {
+    #[derive(Debug, Default)]
+    struct Keys(Mutex<Vec<Option<u64>>>);
+    impl Selector for Keys {
+        fn name(&self) -> &'static str {
+            "keys"
+        }
+
+        fn select(&self, _: &Candidates, choice: &Choice<'_>) -> Option<usize> {
+            self.0.lock().unwrap().push(choice.key());
+            Some(0)
+        }
+    }
+    let (_running, address) = serve().await;
+    let (registry, keys) = (Arc::new(Memory::new()), Arc::new(Keys::default()));
+    let record = Service::new("calls", "1").node(Node::new("calls-1", address.as_str()));
+    registry.register(&record, Duration::from_secs(90)).await.unwrap();
+    let client = Client::builder().registry(registry).selector(keys.clone()).build();
+    let calculator = CalculatorClient::new("calls", &client);
+    calculator.increment(&Number { value: 1 }).key("user-7").await.unwrap();
+    drop(calculator.square().key(b"user-7").await.unwrap());
+    calculator.increment(&Number { value: 1 }).await.unwrap();
+    let key = Some(Choice::hash("user-7"));
+    assert_eq!(*keys.0.lock().unwrap(), [key, key, None]);
 }
 
 #[tokio::test]

@@ -130,7 +130,6 @@ mod tests {
         Candidates::new(left)
     }
 
-    // P03
     #[test]
     fn p03_when_a_node_leaves_its_keys_alone_move() {
         let (strategy, all) = (ConsistentHash::default(), nodes(10));

@@ -194,7 +194,6 @@ mod tests {
         hits
     }
 
-    // P04
     #[test]
     fn p04_a_dead_endpoint_leaves_the_rotation() {
         let (strategy, candidates) = (Ejecting::new(RoundRobin::default()), nodes(4));
@@ -239,7 +238,6 @@ mod tests {
         assert_eq!(shares(&strategy, &candidates, now), [50; 2]);
     }
 
-    // P05
     #[test]
     fn p05_an_ejected_node_is_tried_one_call_at_a_time_and_returns_by_a_success() {
         let (strategy, candidates) = (Ejecting::new(RoundRobin::default()).time(seconds(10)), nodes(3));
@@ -280,7 +278,6 @@ mod tests {
         assert!(at_once < 20 && (35..65).contains(&full), "{at_once} {full}");
     }
 
-    // P06
     #[test]
     fn p06_if_more_than_half_would_be_out_all_are_used() {
         let (strategy, candidates) = (Ejecting::new(RoundRobin::default()), nodes(4));

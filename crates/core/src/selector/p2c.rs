@@ -186,7 +186,8 @@ mod tests {
     fn p02_a_node_ten_times_slower_has_a_small_share() {
         let took = |place| Some(if place == 3 { 100 } else { 10 });
         let hits = play(&P2c::default().seed(3), &nodes(5), 10_000, took);
-        assert!(hits[3] < 500, "under a quarter of its equal share: {hits:?}");
+        // Under one in a hundred, or it would make the 99th percentile.
+        assert!(hits[3] < 100, "{hits:?}");
         assert!(hits[3] > 0 && [0, 1, 2, 4].iter().all(|place| hits[*place] > 2_000), "{hits:?}");
     }
 
