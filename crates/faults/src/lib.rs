@@ -3,6 +3,7 @@
 //! | part | what it does |
 //! |---|---|
 //! | [`kafka`] | a Kafka cluster of a test's own, its nodes killed, paused and started again; the one that all tests share |
+//! | [`Consul`] | a Consul agent of a test's own, killed, paused and started again |
 //! | [`Proxy`] | stands in front of a server and cuts, holds, half-opens, delays or throttles its connections, and flips bits of what goes through ([`Corruption`]) |
 //! | [`Process`] | any server as a child process that never outlives the test |
 //! | [`Ports`] | ports for servers that are started, ended and started again |
@@ -12,6 +13,7 @@
 //!
 //! A server that cannot be had is a failed test, not a skipped one: each [`Failure`] says what to do.
 
+mod consul;
 mod failure;
 pub mod kafka;
 mod ports;
@@ -19,6 +21,7 @@ mod process;
 mod proxy;
 mod wait;
 
+pub use consul::{Consul, consul_place, consul_program};
 pub use failure::{Failure, Result};
 pub use ports::Ports;
 pub use process::Process;

@@ -8,7 +8,9 @@ mod table;
 
 use std::time::Instant;
 
-use crate::{Result, examples, flights, guarantees, kafka, peer, services::Services, tools, workspace::Workspace};
+use crate::{
+    Result, consul, examples, flights, guarantees, kafka, peer, services::Services, tools, workspace::Workspace,
+};
 use runner::Runner;
 use table::Table;
 
@@ -39,6 +41,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
     let needs = chosen.as_deref().is_none_or(|arguments| servers::needed(&workspace, arguments));
     if needs {
         kafka::ensure()?;
+        consul::ensure()?;
     }
     table.row("fetching tools and data", start.elapsed());
 
@@ -84,6 +87,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
 pub(crate) fn guarantees() -> Result<bool> {
     let workspace = Workspace::load()?;
     kafka::ensure()?;
+    consul::ensure()?;
     let mut table = Table::default();
     let mut runner = Runner::new(&workspace, Some(tools::ensure("cargo-nextest")?));
     let _services = start_services(&mut runner, &mut table)?;

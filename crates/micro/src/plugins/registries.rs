@@ -4,7 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use micro_core::Result;
-#[cfg(any(feature = "registry-embedded", feature = "registry-mdns"))]
+#[cfg(any(
+    feature = "registry-consul",
+    feature = "registry-embedded",
+    feature = "registry-mdns",
+    feature = "registry-static"
+))]
 use micro_core::registry::RegistryOptions;
 use micro_core::registry::{Memory, Multi, Registry};
 
@@ -14,19 +19,27 @@ use crate::settings::Choice;
 const KNOWN: Known = Known {
     kind: "registry",
     here: &[
+        #[cfg(feature = "registry-consul")]
+        "consul",
         #[cfg(feature = "registry-embedded")]
         "embedded",
         #[cfg(feature = "registry-mdns")]
         "mdns",
         "memory",
+        #[cfg(feature = "registry-static")]
+        "static",
     ],
     by_feature: &[
+        #[cfg(not(feature = "registry-consul"))]
+        ("consul", "registry-consul"),
         #[cfg(not(feature = "registry-embedded"))]
         ("embedded", "registry-embedded"),
         #[cfg(not(feature = "registry-mdns"))]
         ("mdns", "registry-mdns"),
+        #[cfg(not(feature = "registry-static"))]
+        ("static", "registry-static"),
     ],
-    go_micro: &["etcd", "consul", "nats", "kubernetes", "zookeeper", "eureka", "gossip", "cache", "proxy", "service"],
+    go_micro: &["etcd", "nats", "kubernetes", "zookeeper", "eureka", "gossip", "cache", "proxy", "service"],
 };
 
 /// Makes the registry of the choices; does no I/O. The first of several is the one that must work.
@@ -52,6 +65,11 @@ fn one(choice: &Choice, home: Option<&str>) -> Result<Arc<dyn Registry>> {
             static WORLD: OnceLock<Arc<Memory>> = OnceLock::new();
             Ok(Arc::clone(WORLD.get_or_init(Arc::default)) as Arc<dyn Registry>)
         }
+        #[cfg(feature = "registry-consul")]
+        "consul" => {
+            let options = RegistryOptions::new().address(choice.address.clone());
+            Ok(Arc::new(micro_registry_consul::Consul::with_options(&options)?))
+        }
         #[cfg(feature = "registry-embedded")]
         "embedded" => {
             let address = super::in_home(&choice.address, home);
@@ -62,6 +80,11 @@ fn one(choice: &Choice, home: Option<&str>) -> Result<Arc<dyn Registry>> {
         "mdns" => {
             let options = RegistryOptions::new().address(choice.address.clone());
             Ok(Arc::new(micro_registry_mdns::Mdns::with_options(&options)?))
+        }
+        #[cfg(feature = "registry-static")]
+        "static" => {
+            let options = RegistryOptions::new().address(choice.address.clone());
+            Ok(Arc::new(micro_registry_static::Static::with_options(&options)?))
         }
         other => Err(KNOWN.unknown(other)),
     }
