@@ -31,7 +31,15 @@ pub struct Consul {
     folder: TempDir,
     ports: Ports,
     process: Process,
-    with_tokens: bool,
+    setup: Setup,
+}
+
+/// What it asks of who comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Setup {
+    Nothing,
+    Tokens,
+    Certificates,
 }
 
 impl Consul {
@@ -41,7 +49,7 @@ impl Consul {
     ///
     /// If the program is not there or does not serve in time; the text says what to do.
     pub fn start() -> Result<Self> {
-        Self::with(false)
+        Self::with(Setup::Nothing)
     }
 
     /// Starts one that does nothing without a token; [`token`](Self::token) may do everything.
@@ -50,14 +58,27 @@ impl Consul {
     ///
     /// As [`start`](Self::start).
     pub fn start_with_tokens() -> Result<Self> {
-        Self::with(true)
+        Self::with(Setup::Tokens)
     }
 
-    fn with(with_tokens: bool) -> Result<Self> {
+    /// Starts one that speaks TLS too, at [`tls_address`](Self::tls_address), with who has a certificate of its own
+    /// authority; the files are in [`certificates`](Self::certificates).
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_with_tls() -> Result<Self> {
+        Self::with(Setup::Certificates)
+    }
+
+    fn with(setup: Setup) -> Result<Self> {
         let folder = tempfile::tempdir().map_err(|error| Failure::new(format!("no folder for Consul: {error}")))?;
-        let ports = Ports::take(4)?;
-        let process = launch(folder.path(), &ports, with_tokens)?;
-        let mut consul = Self { folder, ports, process, with_tokens };
+        let ports = Ports::take(5)?;
+        if setup == Setup::Certificates {
+            make_certificates(folder.path())?;
+        }
+        let process = launch(folder.path(), &ports, setup)?;
+        let mut consul = Self { folder, ports, process, setup };
         consul.until_serving()?;
         Ok(consul)
     }
@@ -66,6 +87,18 @@ impl Consul {
     #[must_use]
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.ports.port(0))
+    }
+
+    /// Returns `host:port` of its HTTP API over TLS, where it speaks that.
+    #[must_use]
+    pub fn tls_address(&self) -> String {
+        format!("127.0.0.1:{}", self.ports.port(4))
+    }
+
+    /// Returns the folder with `consul-agent-ca.pem`, and `dc1-client-consul-0.pem` with its `-key.pem`.
+    #[must_use]
+    pub fn certificates(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Returns `host:port` of its DNS, over UDP and TCP.
@@ -92,7 +125,7 @@ impl Consul {
     /// As [`start`](Self::start).
     pub fn restart(&mut self) -> Result<()> {
         self.process.kill();
-        self.process = launch(self.folder.path(), &self.ports, self.with_tokens)?;
+        self.process = launch(self.folder.path(), &self.ports, self.setup)?;
         self.until_serving()
     }
 
@@ -114,7 +147,7 @@ impl Consul {
                 return Some(false);
             }
             let led = get(port, "/v1/status/leader").is_some_and(|answer| answer.contains("127.0.0.1:"));
-            let known = !self.with_tokens || get(port, "/v1/acl/token/self").is_some();
+            let known = self.setup != Setup::Tokens || get(port, "/v1/acl/token/self").is_some();
             // What it says of itself comes a moment after the election.
             let itself = || get(port, "/v1/catalog/service/consul").is_some_and(|answer| answer.contains("ServiceID"));
             (led && known && itself()).then_some(true)
@@ -163,10 +196,22 @@ pub fn consul_place() -> Result<PathBuf> {
     Ok(cache.join(format!("consul-{VERSION}")).join("consul"))
 }
 
-fn launch(folder: &Path, ports: &Ports, with_tokens: bool) -> Result<Process> {
+/// By the program's own command: an authority, a server of it, a client of it.
+fn make_certificates(folder: &Path) -> Result<()> {
+    let program = consul_program()?;
+    let server = ["cert", "create", "-server", "-dc", "dc1", "-additional-ipaddress", "127.0.0.1"];
+    for arguments in [&["ca", "create"][..], &server, &["cert", "create", "-client", "-dc", "dc1"]] {
+        let mut command = Command::new(&program);
+        command.arg("tls").args(arguments).current_dir(folder);
+        Process::start("consul tls", &mut command, &folder.join("tls.log"))?.finish(START)?;
+    }
+    Ok(())
+}
+
+fn launch(folder: &Path, ports: &Ports, setup: Setup) -> Result<Process> {
     let program = consul_program()?;
     let config = folder.join("consul.json");
-    fs::write(&config, settings(ports, with_tokens))
+    fs::write(&config, settings(folder, ports, setup))
         .map_err(|error| Failure::new(format!("cannot write {}: {error}", config.display())))?;
     let mut command = Command::new(program);
     command.args(["agent", "-dev", "-log-level", "warn", "-node", "machine"]).arg("-config-file").arg(&config);
@@ -178,18 +223,28 @@ fn launch(folder: &Path, ports: &Ports, with_tokens: bool) -> Result<Process> {
 /// What is spoken over UDP lies on another address of this machine: on 127.0.0.1 the socket that claims a port is in the way.
 const UDP: &str = "127.0.0.2";
 
-fn settings(ports: &Ports, with_tokens: bool) -> String {
-    let tokens = if with_tokens {
-        format!(
-            r#","acl":{{"enabled":true,"default_policy":"deny","tokens":{{"initial_management":"{TOKEN}","agent":"{TOKEN}"}}}}"#
-        )
-    } else {
-        String::new()
+fn settings(folder: &Path, ports: &Ports, setup: Setup) -> String {
+    let (more, https) = match setup {
+        Setup::Nothing => (String::new(), -1),
+        Setup::Tokens => {
+            let tokens = format!(r#"{{"initial_management":"{TOKEN}","agent":"{TOKEN}"}}"#);
+            (format!(r#","acl":{{"enabled":true,"default_policy":"deny","tokens":{tokens}}}"#), -1)
+        }
+        Setup::Certificates => {
+            let file = |name: &str| folder.join(name).display().to_string();
+            let more = format!(
+                r#","tls":{{"https":{{"ca_file":"{}","cert_file":"{}","key_file":"{}","verify_incoming":true}}}}"#,
+                file("consul-agent-ca.pem"),
+                file("dc1-server-consul-0.pem"),
+                file("dc1-server-consul-0-key.pem"),
+            );
+            (more, i32::from(ports.port(4)))
+        }
     };
     format!(
         r#"{{"bind_addr":"127.0.0.1","client_addr":"127.0.0.1","disable_update_check":true,"ui_config":{{"enabled":false}},
 "serf_lan":"{UDP}","addresses":{{"dns":"{UDP}"}},"limits":{{"http_max_conns_per_client":1000}},"connect":{{"enabled":false}},
-"ports":{{"http":{},"server":{},"serf_lan":{},"serf_wan":-1,"dns":{},"grpc":-1,"grpc_tls":-1,"https":-1}}{tokens}}}"#,
+"ports":{{"http":{},"server":{},"serf_lan":{},"serf_wan":-1,"dns":{},"grpc":-1,"grpc_tls":-1,"https":{https}}}{more}}}"#,
         ports.port(0),
         ports.port(1),
         ports.port(2),

@@ -66,7 +66,7 @@ fn one(choice: &Choice, home: Option<&str>) -> Result<Arc<dyn Registry>> {
             Ok(Arc::clone(WORLD.get_or_init(Arc::default)) as Arc<dyn Registry>)
         }
         #[cfg(feature = "registry-consul")]
-        "consul" => {
+        "consul" | "consuls" => {
             let options = RegistryOptions::new().address(choice.address.clone());
             Ok(Arc::new(micro_registry_consul::Consul::with_options(&options)?))
         }

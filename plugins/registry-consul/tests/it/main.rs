@@ -4,6 +4,7 @@ mod conformance;
 mod failure;
 mod foreign;
 mod plain;
+mod tls;
 mod tokens;
 mod watching;
 
