@@ -101,7 +101,7 @@ impl Consul {
         self.folder.path()
     }
 
-    /// Returns `host:port` of its DNS, over UDP and TCP.
+    /// Returns `host:port` of its DNS, over UDP and TCP; an answer that is cut short says so.
     #[must_use]
     pub fn dns(&self) -> String {
         format!("{UDP}:{}", self.ports.port(3))
@@ -243,7 +243,7 @@ fn settings(folder: &Path, ports: &Ports, setup: Setup) -> String {
     };
     format!(
         r#"{{"bind_addr":"127.0.0.1","client_addr":"127.0.0.1","disable_update_check":true,"ui_config":{{"enabled":false}},
-"serf_lan":"{UDP}","addresses":{{"dns":"{UDP}"}},"limits":{{"http_max_conns_per_client":1000}},"connect":{{"enabled":false}},
+"serf_lan":"{UDP}","addresses":{{"dns":"{UDP}"}},"dns_config":{{"enable_truncate":true}},"limits":{{"http_max_conns_per_client":1000}},"connect":{{"enabled":false}},
 "ports":{{"http":{},"server":{},"serf_lan":{},"serf_wan":-1,"dns":{},"grpc":-1,"grpc_tls":-1,"https":{https}}}{more}}}"#,
         ports.port(0),
         ports.port(1),

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use micro_core::Result;
 #[cfg(any(
     feature = "registry-consul",
+    feature = "registry-dns",
     feature = "registry-embedded",
     feature = "registry-mdns",
     feature = "registry-static"
@@ -21,6 +22,8 @@ const KNOWN: Known = Known {
     here: &[
         #[cfg(feature = "registry-consul")]
         "consul",
+        #[cfg(feature = "registry-dns")]
+        "dns",
         #[cfg(feature = "registry-embedded")]
         "embedded",
         #[cfg(feature = "registry-mdns")]
@@ -32,6 +35,8 @@ const KNOWN: Known = Known {
     by_feature: &[
         #[cfg(not(feature = "registry-consul"))]
         ("consul", "registry-consul"),
+        #[cfg(not(feature = "registry-dns"))]
+        ("dns", "registry-dns"),
         #[cfg(not(feature = "registry-embedded"))]
         ("embedded", "registry-embedded"),
         #[cfg(not(feature = "registry-mdns"))]
@@ -66,9 +71,15 @@ fn one(choice: &Choice, home: Option<&str>) -> Result<Arc<dyn Registry>> {
             Ok(Arc::clone(WORLD.get_or_init(Arc::default)) as Arc<dyn Registry>)
         }
         #[cfg(feature = "registry-consul")]
+        // `consuls` is the scheme of an address with TLS.
         "consul" | "consuls" => {
             let options = RegistryOptions::new().address(choice.address.clone());
             Ok(Arc::new(micro_registry_consul::Consul::with_options(&options)?))
+        }
+        #[cfg(feature = "registry-dns")]
+        "dns" => {
+            let options = RegistryOptions::new().address(choice.address.clone());
+            Ok(Arc::new(micro_registry_dns::Dns::with_options(&options)?))
         }
         #[cfg(feature = "registry-embedded")]
         "embedded" => {
