@@ -57,8 +57,16 @@ use crate::watch::Watching;
 #[derive(Debug)]
 pub struct Consul {
     catalog: Arc<Catalog>,
-    /// The time to live of each node that this client registered, by Consul's id: the agent does not tell it.
-    registered: Mutex<HashMap<String, Duration>>,
+    /// What this client registered, by Consul's id.
+    registered: Mutex<HashMap<String, Registered>>,
+}
+
+/// What the agent does not tell of a node.
+#[derive(Debug, Clone, Copy)]
+struct Registered {
+    ttl: Duration,
+    /// When its check was passed last.
+    since: Instant,
 }
 
 impl Consul {
@@ -95,8 +103,17 @@ impl Consul {
 
     async fn register_node(&self, service: &Service, node: &Node, ttl: Duration) -> Result<()> {
         let wanted = convert::registration(service, node, self.domain(), ttl)?;
-        if self.known(|known| known.get(&wanted.id) == Some(&ttl)) && self.passes(&wanted).await? {
-            return Ok(());
+        let (now, before) = (Instant::now(), self.known(|known| known.get(&wanted.id).copied()));
+        let is = |entry: Option<&Entry>| entry.is_some_and(|entry| entry.service.is(&wanted) && !entry.is_sick());
+        if let Some(before) = before.filter(|before| before.ttl == ttl)
+            && self.passes(&wanted).await?
+        {
+            self.known(|known| known.insert(wanted.id.clone(), Registered { ttl, since: now }));
+            // One that comes too late was taken off the list meanwhile.
+            return match before.since.elapsed() >= ttl {
+                true => self.until_listed(&wanted.name, &node.id, is).await,
+                false => Ok(()),
+            };
         }
         let body = serde_json::to_vec(&wanted)
             .map_err(|error| Error::new(Kind::Encode, format!("the registration of {}: {error}", node.id)))?;
@@ -109,8 +126,7 @@ impl Consul {
                 format!("{text}; was it started again, or is somebody else at it?"),
             ));
         }
-        self.known(|known| known.insert(wanted.id.clone(), ttl));
-        let is = |entry: Option<&Entry>| entry.is_some_and(|entry| entry.service.is(&wanted) && !entry.is_sick());
+        self.known(|known| known.insert(wanted.id.clone(), Registered { ttl, since: now }));
         self.until_listed(&wanted.name, &node.id, is).await
     }
 
@@ -175,7 +191,7 @@ impl Consul {
         self.until_listed(&name, &node.id, |listed| listed.is_none()).await
     }
 
-    fn known<T>(&self, work: impl FnOnce(&mut HashMap<String, Duration>) -> T) -> T {
+    fn known<T>(&self, work: impl FnOnce(&mut HashMap<String, Registered>) -> T) -> T {
         work(&mut self.registered.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -53,7 +53,7 @@ async fn a_watch_of_everything_hears_of_an_address_and_of_a_check() {
     moved.nodes[0].address = "127.0.0.1:9".to_owned();
     registry.register(&moved, TTL).await.unwrap();
     assert_eq!(next(&mut watch).await.unwrap(), Change::Update(moved.clone()));
-    registry.register(&moved, Duration::from_millis(500)).await.unwrap();
+    registry.register(&moved, Duration::from_secs(2)).await.unwrap();
     assert_eq!(next(&mut watch).await.unwrap(), Change::Delete(moved.clone()));
     registry.register(&moved, TTL).await.unwrap();
     assert_eq!(next(&mut watch).await.unwrap(), Change::Create(moved));
