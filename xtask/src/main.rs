@@ -4,6 +4,7 @@
 mod bench;
 mod check;
 mod command;
+mod consul;
 mod examples;
 mod features;
 mod flights;
@@ -30,8 +31,8 @@ cargo xtask soak [ROUNDS]        kills processes and servers at random, 200 roun
 cargo xtask bench [NAME]…        measures, each row beside its peer, into docs/bench; exits 1 where a ratio is missed;
                                  --quick tries the rows in one round and writes nothing
 cargo xtask services             runs the servers that tests share, and prints the variables by which tests find them
-cargo xtask fetch NAME           makes sure that cargo-nextest, cargo-deny, flights (data), go-peer (interop) or
-                                 kafka [VERSION] is there and prints its path";
+cargo xtask fetch NAME           makes sure that cargo-nextest, cargo-deny, flights (data), go-peer (interop),
+                                 consul or kafka [VERSION] is there and prints its path";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -74,6 +75,7 @@ fn fetch(arguments: &[String]) -> Result<bool> {
     };
     let path = match name.as_str() {
         "kafka" => version.map_or_else(kafka::ensure, |version| kafka::fetch(version))?,
+        "consul" => consul::ensure()?,
         "flights" => flights::ensure()?,
         "go-peer" => peer::ensure(&workspace::Workspace::load()?)?.ok_or("this checkout has no interop")?,
         tool => tools::ensure(tool)?,

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`kafka`] | a Kafka cluster of a test's own, its nodes killed, paused and started again; the one that all tests share |
 //! | [`Etcd`] | a real etcd of a test's own, killed, paused and started again, with or without its data, TLS and accounts |
+//! | [`Consul`] | a Consul agent of a test's own, killed, paused and started again |
 //! | [`Proxy`] | stands in front of a server and cuts, holds, half-opens, delays or throttles its connections, and flips bits of what goes through ([`Corruption`]) |
 //! | [`Authority`] | signs certificates: of servers and clients, out of date, for another name |
 //! | [`Process`] | any server as a child process that never outlives the test |
@@ -15,6 +16,7 @@
 //! A server that cannot be had is a failed test, not a skipped one: each [`Failure`] says what to do.
 
 mod authority;
+mod consul;
 mod etcd;
 mod failure;
 pub mod kafka;
@@ -24,6 +26,7 @@ mod proxy;
 mod wait;
 
 pub use authority::{Authority, Signed, Validity};
+pub use consul::{Consul, consul_place, consul_program};
 pub use etcd::Etcd;
 pub use failure::{Failure, Result};
 pub use ports::Ports;

@@ -32,8 +32,11 @@
 //! | `broker-embedded` | yes, by `embedded` | `--broker embedded`: durable topics and queues in a folder, no server |
 //! | `registry-etcd` | no | `--registry etcd`: etcd 3.4 or newer, together with go-micro programs |
 //! | `broker-kafka` | no | `--broker kafka`: a cluster of Kafka servers; builds the C library librdkafka |
+//! | `registry-consul` | no | `--registry consul`: the services that a Consul agent knows, go-micro's too |
+//! | `registry-dns` | no | `--registry dns`: SRV records, or addresses with a known port |
 //! | `registry-embedded` | yes, by `embedded` | `--registry embedded`: the services of this machine |
 //! | `registry-mdns` | yes, by `mdns` | `--registry mdns`: the services of the local network, go-micro's too |
+//! | `registry-static` | no | `--registry static`: a list in the address or in a file |
 //! | `full` | no | every plugin |
 //!
 //! Without any there is `memory`, for one process.

@@ -8,7 +8,9 @@ mod table;
 
 use std::time::Instant;
 
-use crate::{Result, examples, flights, guarantees, kafka, peer, services::Services, tools, workspace::Workspace};
+use crate::{
+    Result, consul, examples, flights, guarantees, kafka, peer, services::Services, tools, workspace::Workspace,
+};
 use runner::Runner;
 use table::Table;
 
@@ -40,6 +42,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool> {
     if needs {
         kafka::ensure()?;
         tools::servers()?;
+        consul::ensure()?;
     }
     table.row("fetching tools and data", start.elapsed());
 
@@ -86,6 +89,7 @@ pub(crate) fn guarantees() -> Result<bool> {
     let workspace = Workspace::load()?;
     kafka::ensure()?;
     tools::servers()?;
+    consul::ensure()?;
     let mut table = Table::default();
     let mut runner = Runner::new(&workspace, Some(tools::ensure("cargo-nextest")?));
     let _services = start_services(&mut runner, &mut table)?;

@@ -4,7 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use micro_core::Result;
-#[cfg(any(feature = "registry-embedded", feature = "registry-etcd", feature = "registry-mdns"))]
+#[cfg(any(
+    feature = "registry-consul",
+    feature = "registry-dns",
+    feature = "registry-embedded",
+    feature = "registry-etcd",
+    feature = "registry-mdns",
+    feature = "registry-static"
+))]
 use micro_core::registry::RegistryOptions;
 use micro_core::registry::{Memory, Multi, Registry};
 
@@ -14,6 +21,10 @@ use crate::settings::Choice;
 const KNOWN: Known = Known {
     kind: "registry",
     here: &[
+        #[cfg(feature = "registry-consul")]
+        "consul",
+        #[cfg(feature = "registry-dns")]
+        "dns",
         #[cfg(feature = "registry-embedded")]
         "embedded",
         #[cfg(feature = "registry-etcd")]
@@ -21,16 +32,24 @@ const KNOWN: Known = Known {
         #[cfg(feature = "registry-mdns")]
         "mdns",
         "memory",
+        #[cfg(feature = "registry-static")]
+        "static",
     ],
     by_feature: &[
+        #[cfg(not(feature = "registry-consul"))]
+        ("consul", "registry-consul"),
+        #[cfg(not(feature = "registry-dns"))]
+        ("dns", "registry-dns"),
         #[cfg(not(feature = "registry-embedded"))]
         ("embedded", "registry-embedded"),
         #[cfg(not(feature = "registry-etcd"))]
         ("etcd", "registry-etcd"),
         #[cfg(not(feature = "registry-mdns"))]
         ("mdns", "registry-mdns"),
+        #[cfg(not(feature = "registry-static"))]
+        ("static", "registry-static"),
     ],
-    go_micro: &["consul", "nats", "kubernetes", "zookeeper", "eureka", "gossip", "cache", "proxy", "service"],
+    go_micro: &["nats", "kubernetes", "zookeeper", "eureka", "gossip", "cache", "proxy", "service"],
 };
 
 /// Makes the registry of the choices; does no I/O. The first of several is the one that must work.
@@ -56,6 +75,17 @@ fn one(choice: &Choice, home: Option<&str>) -> Result<Arc<dyn Registry>> {
             static WORLD: OnceLock<Arc<Memory>> = OnceLock::new();
             Ok(Arc::clone(WORLD.get_or_init(Arc::default)) as Arc<dyn Registry>)
         }
+        #[cfg(feature = "registry-consul")]
+        // `consuls` is the scheme of an address with TLS.
+        "consul" | "consuls" => {
+            let options = RegistryOptions::new().address(choice.address.clone());
+            Ok(Arc::new(micro_registry_consul::Consul::with_options(&options)?))
+        }
+        #[cfg(feature = "registry-dns")]
+        "dns" => {
+            let options = RegistryOptions::new().address(choice.address.clone());
+            Ok(Arc::new(micro_registry_dns::Dns::with_options(&options)?))
+        }
         #[cfg(feature = "registry-embedded")]
         "embedded" => {
             let address = super::in_home(&choice.address, home);
@@ -71,6 +101,11 @@ fn one(choice: &Choice, home: Option<&str>) -> Result<Arc<dyn Registry>> {
         "mdns" => {
             let options = RegistryOptions::new().address(choice.address.clone());
             Ok(Arc::new(micro_registry_mdns::Mdns::with_options(&options)?))
+        }
+        #[cfg(feature = "registry-static")]
+        "static" => {
+            let options = RegistryOptions::new().address(choice.address.clone());
+            Ok(Arc::new(micro_registry_static::Static::with_options(&options)?))
         }
         other => Err(KNOWN.unknown(other)),
     }

@@ -1,0 +1,169 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use micro_core::address::{Address, Secret};
+use micro_core::{Error, Kind, Result};
+
+const DEFAULT_SERVER: &str = "127.0.0.1:8500";
+const DEFAULT_PORT: u16 = 8500;
+
+/// Where Consul's own programs look for a token.
+const TOKEN: &str = "CONSUL_HTTP_TOKEN";
+
+const PARAMETERS: [&str; 9] = ["token", "domain", "tls", "ca", "cert", "key", "timeout_ms", "wait_ms", "stale"];
+
+/// Consul lets nobody wait longer.
+const LONGEST_WAIT: u64 = 600_000;
+
+/// What an address asks for; the table is in the documentation of [`Consul`](crate::Consul).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Config {
+    /// `host:port` of the agent.
+    pub(crate) server: String,
+    pub(crate) token: Option<Secret>,
+    /// Empty is go-micro's own world.
+    pub(crate) domain: String,
+    pub(crate) tls: bool,
+    pub(crate) ca: Option<PathBuf>,
+    /// The client's certificate and its key.
+    pub(crate) identity: Option<(PathBuf, PathBuf)>,
+    /// For each call.
+    pub(crate) timeout: Duration,
+    /// How long a question of a watch waits for a change.
+    pub(crate) wait: Duration,
+    /// Any server may answer, also one that is behind or has no leader.
+    pub(crate) stale: bool,
+}
+
+impl Config {
+    pub(crate) fn read(address: &Address) -> Result<Self> {
+        let scheme = address.scheme().unwrap_or("consul");
+        if !matches!(scheme, "consul" | "consuls") {
+            return Err(config(format!("the address {address} is not Consul's: consul://host:8500")));
+        }
+        if !address.path().trim_matches('/').is_empty() {
+            return Err(config(format!("the address {address} has a path; another world of services is ?domain=")));
+        }
+        address.check_params(&PARAMETERS)?;
+        let positive = |name, default: u64| match address.parsed::<u64>(name)? {
+            Some(0) => Err(config(format!("{name}=0 of the address must be more than 0"))),
+            given => Ok(Duration::from_millis(given.unwrap_or(default).min(LONGEST_WAIT))),
+        };
+        let path = |name| address.param(name).map(PathBuf::from);
+        let identity = match (path("cert"), path("key")) {
+            (Some(cert), Some(key)) => Some((cert, key)),
+            (None, None) => None,
+            _ => return Err(config("of cert and key the address names only one; name both, or none".to_owned())),
+        };
+        let read = Self {
+            server: server(address)?,
+            token: token(address)?,
+            domain: domain(address)?,
+            tls: address.parsed("tls")?.unwrap_or(scheme == "consuls"),
+            ca: path("ca"),
+            identity,
+            timeout: positive("timeout_ms", 5_000)?,
+            wait: positive("wait_ms", 30_000)?,
+            stale: address.parsed("stale")?.unwrap_or(false),
+        };
+        if !read.tls && (read.ca.is_some() || read.identity.is_some()) {
+            return Err(config("the address names certificates but asks for no TLS: add tls=true".to_owned()));
+        }
+        Ok(read)
+    }
+
+    /// The address as it is shown, without the token.
+    pub(crate) fn shown(&self) -> String {
+        let domain = if self.domain.is_empty() { String::new() } else { format!("?domain={}", self.domain) };
+        format!("{}://{}{domain}", if self.tls { "consuls" } else { "consul" }, self.server)
+    }
+}
+
+/// One agent: it keeps the checks of what was registered with it, so that two would list everything twice.
+fn server(address: &Address) -> Result<String> {
+    let server = match address.hosts() {
+        [] => return Ok(DEFAULT_SERVER.to_owned()),
+        [one] => one,
+        _ => {
+            return Err(config(format!(
+                "{address} names several agents; name the one of this machine, that answers for its services"
+            )));
+        }
+    };
+    let host_end = server.rfind(']').unwrap_or(0);
+    Ok(match server[host_end..].contains(':') {
+        true => server.clone(),
+        false => format!("{server}:{DEFAULT_PORT}"),
+    })
+}
+
+/// The parameter, else the password of the address, else the variable that Consul's own programs read.
+fn token(address: &Address) -> Result<Option<Secret>> {
+    let given = address.param("token").map(Secret::new).or_else(|| address.password().cloned());
+    let token = given.or_else(|| std::env::var(TOKEN).ok().map(Secret::new)).filter(|t| !t.reveal().is_empty());
+    match &token {
+        Some(token) if !token.reveal().bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Err(config("the token for Consul has characters that no token has".to_owned()))
+        }
+        _ => Ok(token),
+    }
+}
+
+fn domain(address: &Address) -> Result<String> {
+    let domain = address.param("domain").unwrap_or_default();
+    let plain = domain.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if !plain || domain.len() > 63 {
+        return Err(config(format!("domain={domain} of the address must have 1 to 63 letters, digits, - or _")));
+    }
+    Ok(domain.to_owned())
+}
+
+fn config(text: String) -> Error {
+    Error::new(Kind::Config, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(address: &str) -> Result<Config> {
+        Config::read(&Address::parse(address)?)
+    }
+
+    #[test]
+    fn without_an_address_it_is_go_micros_agent() {
+        let config = read("").unwrap();
+        assert_eq!((config.server.as_str(), config.domain.as_str(), config.tls), (DEFAULT_SERVER, "", false));
+        assert_eq!(read("consul://h").unwrap().server, "h:8500");
+        assert_eq!(read("consul://[::1]").unwrap().server, "[::1]:8500");
+        assert_eq!(read("[::1]:1").unwrap().server, "[::1]:1");
+        assert!(read("consuls://h").unwrap().tls);
+    }
+
+    #[test]
+    fn the_token_is_a_parameter_or_the_password_and_never_shown() {
+        for address in ["consul://h?token=hush", "consul://:hush@h", "consul://x:hush@h"] {
+            let config = read(address).unwrap();
+            assert_eq!(config.token.as_ref().map(Secret::reveal), Some("hush"), "{address}");
+            assert!(!format!("{config:?} {}", config.shown()).contains("hush"));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (address, word) in [
+            ("kafka://h", "not Consul's"),
+            ("consul://h/path", "path"),
+            ("consul://a,b", "several agents"),
+            ("consul://h?tokn=1", "tokn"),
+            ("consul://h?domain=a.b", "domain=a.b"),
+            ("consul://h?timeout_ms=0", "timeout_ms=0"),
+            ("consul://h?ca=/x", "tls=true"),
+            ("consuls://h?cert=/x", "cert and key"),
+            ("consul://h?token=a%0Ab", "token"),
+        ] {
+            let error = read(address).unwrap_err();
+            assert!(error.kind() == Kind::Config && error.to_string().contains(word), "{error}");
+        }
+    }
+}
