@@ -91,6 +91,11 @@ macro_rules! include_proto {
     };
 }
 
+/// The client of docs/resilience.md, kept compiling.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/resilience.md")]
+struct ResiliencePage;
+
 /// The strategy of one's own in docs/selection.md, kept compiling.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/selection.md")]

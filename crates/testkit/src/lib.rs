@@ -60,6 +60,7 @@ mod wait;
 
 pub use delivery::{DeliveryQuery, Outcome, Story};
 pub use kit::TestKit;
+pub use micro_faults::{Authority, Signed, Validity};
 pub use publish::KitPublish;
 pub use published::Published;
 pub use started::Started;
@@ -68,3 +69,8 @@ pub use started::Started;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/testing.md")]
 struct Page;
+
+/// The page on certificates, kept compiling: it uses those of tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/tls.md")]
+struct TlsPage;

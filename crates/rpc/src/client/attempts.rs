@@ -89,7 +89,7 @@ pub(super) async fn run<A: Attempt>(plan: &Plan, progress: &Progress, attempt: &
         if why_not.is_some() {
             return Err(annotate(failed.error, plan, &chosen, &avoid, tried, why_not));
         }
-        metrics::counter!("micro_client_retries_total", "service" => plan.target.service.to_string()).increment(1);
+        metrics::counter!("micro_rpc_client_retries_total", "service" => plan.target.service.to_string()).increment(1);
         tracing::debug!(endpoint = %plan.target.endpoint, error = %failed.error, "a call is tried again");
         if let Some(until) = until {
             sleep_until(until).await;
@@ -151,7 +151,7 @@ async fn hedged<A: Attempt>(
     let Some((other, trial)) = choose::other(plan, &asked).await.filter(|_| plan.client.policy.may_try_again()) else {
         return first.await;
     };
-    metrics::counter!("micro_client_hedges_total", "service" => plan.target.service.to_string()).increment(1);
+    metrics::counter!("micro_rpc_client_hedges_total", "service" => plan.target.service.to_string()).increment(1);
     // Dropped with the rest of it if it is the slower one: the node is told to stop.
     let beside = Progress::default();
     let second = pin!(one(plan, &beside, attempt, &other, trial, false));

@@ -59,11 +59,13 @@ impl Channel {
                 (best, count + 1)
             });
             match best {
-                Some(best) if best.in_flight() < self.options.streams => return Ok(best.lease()),
-                // All are busy: the call goes on the least busy one, while another is opened for those to come.
                 Some(best) => {
                     let lease = best.lease();
-                    if fit < self.options.connections && state.dial.is_none() {
+                    // Ahead of the need, so that no call waits for it: those to come find room, and this one has it.
+                    if best.is_nearly_full(self.options.streams)
+                        && fit < self.options.connections
+                        && state.dial.is_none()
+                    {
                         state.dial = Some(self.dial());
                     }
                     return Ok(lease);

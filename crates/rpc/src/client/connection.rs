@@ -50,6 +50,13 @@ impl Connection {
         !self.closed.load(Ordering::Relaxed) && !self.doubted.load(Ordering::Relaxed)
     }
 
+    /// Tells whether three quarters of the calls that may be on it are: `streams`, or fewer if the peer takes no more.
+    pub(super) fn is_nearly_full(&self, streams: usize) -> bool {
+        let calls = self.in_flight();
+        // Looking up what the peer takes costs a lock; no peer takes so few.
+        calls > FEW && calls * 4 >= streams.min(self.send.current_max_send_streams()) * 3
+    }
+
     pub(super) fn heard(&self) -> &Heard {
         &self.heard
     }
@@ -77,6 +84,9 @@ impl Connection {
         (self.in_flight() == 0).then(|| *self.last_used.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
+
+/// As many calls fit on any connection.
+const FEW: usize = 4;
 
 /// The place of one call on a connection.
 pub(super) struct Lease(Arc<Connection>);

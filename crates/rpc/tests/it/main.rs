@@ -16,6 +16,7 @@ mod limit;
 mod metadata;
 mod node;
 mod path;
+mod pool;
 mod raw;
 mod reflection;
 mod resilience;
