@@ -19,6 +19,7 @@ use tracing::{Instrument, Span};
 use super::connection::Peer;
 use super::dispatch::{self, Admitted, Deadline};
 use super::handler::{self, Handler};
+use super::occupied::Occupied;
 use super::routes::Route;
 use super::stats::InFlight;
 use super::stream_exchange;
@@ -36,6 +37,7 @@ pub(super) struct Exchange {
     started: Instant,
     in_flight: InFlight,
     route: Arc<Route>,
+    _occupied: Option<Occupied>,
 }
 
 /// How a call ended.
@@ -58,7 +60,7 @@ pub(super) fn begin(peer: &Peer, request: Request<RecvStream>, mut respond: Send
         Ok(content_type) => content_type,
         Err(status) => return refuse(&mut respond, status),
     };
-    let call = match dispatch::admit(&head, &content_type, peer, now(options.handle())) {
+    let mut call = match dispatch::admit(&head, &content_type, peer, now(options.handle())) {
         Ok(call) => call,
         Err(failure) => {
             in_flight.stats().error();
@@ -68,7 +70,8 @@ pub(super) fn begin(peer: &Peer, request: Request<RecvStream>, mut respond: Send
     let route = call.route.clone();
     let span = trace::server(&route.name, call.context.metadata(), &peer.remote);
     let service = options.shared_name().clone();
-    let exchange = Exchange { respond, content_type, service, started, in_flight, route };
+    let exchange =
+        Exchange { respond, content_type, service, started, in_flight, route, _occupied: call.occupied.take() };
     match call.route.handler {
         Handler::Unary(_) => spawn(options.handle(), span, exchange.unary(body, call)),
         Handler::Stream(_) => spawn(options.handle(), span, exchange.stream(body, call)),
@@ -122,7 +125,7 @@ impl Exchange {
 }
 
 async fn unary(respond: &mut SendResponse<Bytes>, body: RecvStream, call: Admitted) -> End {
-    let Admitted { route, codec, context, deadline } = call;
+    let Admitted { route, codec, context, deadline, .. } = call;
     let Handler::Unary(run) = &route.handler else { return End::Gone };
     let mut messages = Messages::new(body, codec.limit);
     let mut work = pin!(async {

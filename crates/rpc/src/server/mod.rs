@@ -8,6 +8,7 @@ mod exchange;
 mod handler;
 mod health;
 mod listener;
+mod occupied;
 mod options;
 mod reflection;
 mod routes;
@@ -30,7 +31,10 @@ pub use stats::Stats;
 
 use health::Health;
 use reflection::Reflection;
-use routes::Routes;
+use routes::{Route, Routes};
+
+use crate::measure::Refused;
+use crate::wire::failure::Failure;
 
 /// Answers calls: a set of endpoints, and the address where they are offered.
 ///
@@ -88,6 +92,15 @@ pub(crate) struct Shared {
     pub(crate) tls: Option<Acceptor>,
 }
 
+impl Shared {
+    /// Counts a call that is not begun, and gives its answer on.
+    fn refuse(&self, route: &Route, why: Refused, answer: Failure) -> Failure {
+        self.stats.refuse();
+        route.measure.refuse(why);
+        answer
+    }
+}
+
 impl Server {
     /// Creates a server that offers nothing yet. Nothing is opened.
     #[must_use]
@@ -128,7 +141,7 @@ impl Server {
         let address = listener.local_addr().map_err(|error| {
             micro_core::Error::new(Kind::Unavailable, "the address of the server cannot be read").source(error)
         })?;
-        let mut routes = Routes::new(self.endpoints)?;
+        let mut routes = Routes::new(self.endpoints, &self.options)?;
         let health = Health::new(routes.services().chain([self.options.name().to_owned()]));
         let reflection = Reflection::new(&self.descriptors)?;
         routes.add_built_in(health.endpoints());

@@ -20,6 +20,7 @@ pub struct ServerOptions {
     max_message_size: usize,
     max_concurrent_streams: u32,
     max_in_flight: Option<usize>,
+    endpoint_max_in_flight: Option<usize>,
     max_connections: usize,
     keep_alive: KeepAlive,
     tls: Option<ServerTls>,
@@ -36,6 +37,7 @@ impl ServerOptions {
             max_message_size: MESSAGE_LIMIT,
             max_concurrent_streams: 1024,
             max_in_flight: None,
+            endpoint_max_in_flight: None,
             max_connections: 16_384,
             keep_alive: KeepAlive { interval: Duration::from_secs(30), timeout: Duration::from_secs(10) },
             tls: None,
@@ -67,10 +69,19 @@ impl ServerOptions {
         self
     }
 
-    /// Sets how many calls run at once in the whole server; further ones are answered with 429. There is no such limit
-    /// by default.
+    /// Sets how many calls run at once in the whole server. There is no such limit by default.
+    ///
+    /// Further calls are not begun. Their answer is gRPC's 8 (`RESOURCE_EXHAUSTED`) and go-micro's 429, with `micro-not-run`
+    /// beside it: our client repeats them at another node. Health and reflection are always answered.
     pub fn max_in_flight(mut self, count: usize) -> Self {
         self.max_in_flight = Some(count);
+        self
+    }
+
+    /// Sets how many calls of one endpoint run at once, for each that has no [limit of its
+    /// own](crate::Endpoint::max_in_flight) and is not internal. There is no such limit by default.
+    pub fn endpoint_max_in_flight(mut self, count: usize) -> Self {
+        self.endpoint_max_in_flight = Some(count);
         self
     }
 
@@ -116,6 +127,10 @@ impl ServerOptions {
 
     pub(super) fn in_flight_limit(&self) -> Option<usize> {
         self.max_in_flight
+    }
+
+    pub(super) fn endpoint_limit(&self) -> Option<usize> {
+        self.endpoint_max_in_flight
     }
 
     pub(super) fn connection_limit(&self) -> usize {

@@ -17,6 +17,7 @@ mod node;
 mod path;
 mod raw;
 mod reflection;
+mod refusal;
 mod retry;
 mod stop;
 mod stream;
