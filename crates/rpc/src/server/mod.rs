@@ -5,6 +5,7 @@ mod dispatch;
 mod endpoint;
 mod endpoints;
 mod exchange;
+mod fastest;
 mod handler;
 mod health;
 mod listener;
@@ -15,6 +16,8 @@ mod routes;
 mod running;
 mod stats;
 mod stream_exchange;
+mod turn;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -32,7 +35,9 @@ pub use stats::Stats;
 use health::Health;
 use reflection::Reflection;
 use routes::{Route, Routes};
+use waiting::Waiting;
 
+use crate::cores;
 use crate::measure::Refused;
 use crate::wire::failure::Failure;
 
@@ -90,9 +95,17 @@ pub(crate) struct Shared {
     pub(crate) stats: Stats,
     pub(crate) health: Health,
     pub(crate) tls: Option<Acceptor>,
+    /// How long calls wait, for each core, if load is shed.
+    waiting: Option<Box<[Arc<Waiting>]>>,
 }
 
 impl Shared {
+    /// Returns what watches the waits of this core.
+    fn waiting(&self) -> Option<Arc<Waiting>> {
+        let all = self.waiting.as_ref()?;
+        all.get(cores::current().unwrap_or(0)).or(all.first()).cloned()
+    }
+
     /// Counts a call that is not begun, and gives its answer on.
     fn refuse(&self, route: &Route, why: Refused, answer: Failure) -> Failure {
         self.stats.refuse();
@@ -146,7 +159,12 @@ impl Server {
         let reflection = Reflection::new(&self.descriptors)?;
         routes.add_built_in(health.endpoints());
         routes.add_built_in(reflection.endpoints());
-        let shared = Arc::new(Shared { options: self.options, routes, stats: self.stats, health, tls });
+        let waiting = self.options.shed_after().map(|target| {
+            // Handlers that run elsewhere wait in one queue.
+            let queues = if self.options.handle().is_some() { 1 } else { cores::count() };
+            (0..queues).map(|_| Arc::new(Waiting::new(target))).collect()
+        });
+        let shared = Arc::new(Shared { options: self.options, routes, stats: self.stats, health, tls, waiting });
         let phase = watch::Sender::new(Phase::Serving);
         listener::accept(listener, shared.clone(), phase.subscribe());
         Ok(Running::new(address, shared, phase))

@@ -21,6 +21,8 @@ pub struct ServerOptions {
     max_concurrent_streams: u32,
     max_in_flight: Option<usize>,
     endpoint_max_in_flight: Option<usize>,
+    shed: Option<Duration>,
+    refuse_late: bool,
     max_connections: usize,
     keep_alive: KeepAlive,
     tls: Option<ServerTls>,
@@ -38,6 +40,8 @@ impl ServerOptions {
             max_concurrent_streams: 1024,
             max_in_flight: None,
             endpoint_max_in_flight: None,
+            shed: None,
+            refuse_late: true,
             max_connections: 16_384,
             keep_alive: KeepAlive { interval: Duration::from_secs(30), timeout: Duration::from_secs(10) },
             tls: None,
@@ -82,6 +86,27 @@ impl ServerOptions {
     /// own](crate::Endpoint::max_in_flight) and is not internal. There is no such limit by default.
     pub fn endpoint_max_in_flight(mut self, count: usize) -> Self {
         self.endpoint_max_in_flight = Some(count);
+        self
+    }
+
+    /// Sheds load: while calls wait longer than this for their turn, all of them for 100 ms, those that do are not begun and
+    /// are answered as those over [`max_in_flight`](Self::max_in_flight) are. 50 ms suits callers that wait for an answer.
+    ///
+    /// Off by default, because more work at once than can be done is no mistake where nobody is in a hurry. A wait is
+    /// time in the run queue of a core, so it tells of handlers that compute; those that wait for something else are
+    /// limited by their number.
+    pub fn shed(mut self, wait: Duration) -> Self {
+        self.shed = Some(wait);
+        self
+    }
+
+    /// Sets whether a call is refused that has less time left than the fastest of its endpoint took in the last 10 s: it
+    /// is answered by 4 (`DEADLINE_EXCEEDED`) and 408 at once. Default yes.
+    ///
+    /// At least 16 calls must have gone well before that is concluded, and every half second one is begun all the same.
+    /// Streams are not judged. A call whose time is over already is never begun.
+    pub fn refuse_late(mut self, on: bool) -> Self {
+        self.refuse_late = on;
         self
     }
 
@@ -131,6 +156,14 @@ impl ServerOptions {
 
     pub(super) fn endpoint_limit(&self) -> Option<usize> {
         self.endpoint_max_in_flight
+    }
+
+    pub(super) fn shed_after(&self) -> Option<Duration> {
+        self.shed
+    }
+
+    pub(super) fn refuses_late(&self) -> bool {
+        self.refuse_late
     }
 
     pub(super) fn connection_limit(&self) -> usize {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use micro_core::{Error, Kind, Result};
 
+use super::fastest::Fastest;
 use super::handler::Handler;
 use super::occupied::Places;
 use super::{Endpoint, ServerOptions};
@@ -22,6 +23,7 @@ pub(crate) struct Route {
     pub(super) name: Arc<str>,
     pub(super) handler: Handler,
     pub(super) measure: Measure,
+    pub(super) fastest: Fastest,
     /// How many of its calls may run at once, if that is limited.
     pub(super) places: Option<Places>,
     /// Answered whatever the load: who asks for the health of a busy server is to hear that it lives.
@@ -31,7 +33,7 @@ pub(crate) struct Route {
 impl Route {
     fn new(name: Arc<str>, handler: Handler, limit: Option<usize>) -> Self {
         let measure = Measure::server(name.clone());
-        Self { name, handler, measure, places: limit.map(Places::new), is_built_in: false }
+        Self { name, handler, measure, fastest: Fastest::new(), places: limit.map(Places::new), is_built_in: false }
     }
 }
 

@@ -21,4 +21,5 @@ mod refusal;
 mod retry;
 mod stop;
 mod stream;
+mod turn;
 mod world;
