@@ -6,6 +6,7 @@ mod builder;
 mod call;
 mod channel;
 mod connection;
+mod layered;
 mod nodes;
 mod options;
 mod plan;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use micro_core::codec::{Format, Payload};
 use micro_core::context::Propagation;
+use micro_core::middleware::Next;
 
 pub(crate) use answers::Answers;
 pub use builder::ClientBuilder;
@@ -75,6 +77,8 @@ pub(crate) struct Inner {
     timeouts: Timeouts,
     retries: u32,
     max_message_size: usize,
+    /// The middleware, if there is any.
+    layers: Option<Next>,
 }
 
 impl Client {

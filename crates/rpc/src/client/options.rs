@@ -6,7 +6,7 @@ use micro_core::selector::{Filter, Selector};
 use micro_core::{Context, Headers};
 
 /// What one call asks for beside its request.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(super) struct CallOptions {
     pub(super) timeout: Option<Duration>,
     pub(super) retries: Option<u32>,

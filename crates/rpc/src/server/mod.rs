@@ -8,6 +8,7 @@ mod exchange;
 mod fastest;
 mod handler;
 mod health;
+mod layered;
 mod listener;
 mod occupied;
 mod options;

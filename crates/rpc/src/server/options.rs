@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use micro_core::Result;
+use micro_core::middleware::{Layers, Middleware};
 use micro_core::tls::ServerTls;
 use micro_tls::Acceptor;
 use tokio::runtime::Handle;
@@ -22,6 +23,7 @@ pub struct ServerOptions {
     max_in_flight: Option<usize>,
     endpoint_max_in_flight: Option<usize>,
     shed: Option<Duration>,
+    layers: Layers,
     refuse_late: bool,
     max_connections: usize,
     keep_alive: KeepAlive,
@@ -41,6 +43,7 @@ impl ServerOptions {
             max_in_flight: None,
             endpoint_max_in_flight: None,
             shed: None,
+            layers: Layers::default(),
             refuse_late: true,
             max_connections: 16_384,
             keep_alive: KeepAlive { interval: Duration::from_secs(30), timeout: Duration::from_secs(10) },
@@ -110,6 +113,13 @@ impl ServerOptions {
         self
     }
 
+    /// Puts [middleware](micro_core::middleware) round all handlers but those of health and reflection, inside what was
+    /// added before. A stream is one run, from its opening to its end. A panic in it counts as one of the handler.
+    pub fn layer(mut self, middleware: impl Middleware) -> Self {
+        self.layers.add(middleware);
+        self
+    }
+
     /// Sets how many connections are held; further ones are closed at once. 16,384 by default.
     pub fn max_connections(mut self, count: usize) -> Self {
         self.max_connections = count.max(1);
@@ -164,6 +174,10 @@ impl ServerOptions {
 
     pub(super) fn refuses_late(&self) -> bool {
         self.refuse_late
+    }
+
+    pub(super) fn layers(&self) -> &Layers {
+        &self.layers
     }
 
     pub(super) fn connection_limit(&self) -> usize {

@@ -8,7 +8,7 @@ use micro_core::{Error, Kind, Result};
 use super::fastest::Fastest;
 use super::handler::Handler;
 use super::occupied::Places;
-use super::{Endpoint, ServerOptions};
+use super::{Endpoint, ServerOptions, layered};
 use crate::measure::Measure;
 use crate::wire::failure::Failure;
 
@@ -40,6 +40,7 @@ impl Route {
 impl Routes {
     pub(super) fn new(endpoints: Vec<Endpoint>, options: &ServerOptions) -> Result<Self> {
         let mut routes = Self::default();
+        let next = options.layers().build();
         for endpoint in endpoints {
             let usual = options.endpoint_limit().filter(|_| !endpoint.is_internal());
             let limit = endpoint.limit().or(usual);
@@ -51,6 +52,10 @@ impl Routes {
                 .filter(|(service, method)| !service.is_empty() && !method.is_empty() && !name.contains('/'))
                 .filter(|(_, method)| !method.contains('.'))
                 .ok_or_else(|| refused("its name must have two parts, as Greeter.Greet"))?;
+            let handler = match &next {
+                Some(next) => layered::wrap(options.shared_name(), &name, handler, next),
+                None => handler,
+            };
             let route = Arc::new(Route::new(name.clone(), handler, limit));
             if routes.methods.entry(service.into()).or_default().insert(method.into(), route).is_some() {
                 return Err(refused("it stands twice; give one of them another name"));

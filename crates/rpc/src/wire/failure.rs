@@ -58,6 +58,19 @@ impl Failure {
         Self::Server { grpc, error: error.id(SERVER) }
     }
 
+    /// Returns the error that a middleware sees.
+    pub(crate) fn into_error(self) -> Error {
+        match self {
+            Self::Error(error) | Self::Server { error, .. } | Self::Refused { error, .. } => error,
+            Self::Plain { text, .. } => Error::new(Kind::Unknown, text).id(SERVER),
+        }
+    }
+
+    /// Returns what an error that passed through middleware was: what the server said itself bears its name.
+    pub(crate) fn of_error(error: Error) -> Self {
+        if error.get_id() == SERVER { Self::request(error) } else { Self::Error(error) }
+    }
+
     pub(crate) fn deadline(error: Error) -> Self {
         Self::Server { grpc: 4, error: error.id(SERVER) }
     }

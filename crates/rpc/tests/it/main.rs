@@ -13,6 +13,7 @@ mod health;
 mod keep_alive;
 mod limit;
 mod metadata;
+mod middleware;
 mod node;
 mod path;
 mod raw;
