@@ -32,7 +32,7 @@ tokio::task_local! {
 #[derive(Clone, Default)]
 pub struct Context(Arc<Inner>);
 
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Inner {
     service: Option<Arc<str>>,
     endpoint: Option<Arc<str>>,
@@ -105,6 +105,11 @@ impl Context {
     /// Runs a future with this as its current context.
     pub fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
         CURRENT.scope(self, future)
+    }
+
+    /// Starts to make a context like this one, as a middleware gives it on. Its deadline can only become earlier.
+    pub fn to_builder(&self) -> ContextBuilder {
+        ContextBuilder(Inner::clone(&self.0))
     }
 
     /// Returns the called service's name, or that of the subscriber.

@@ -9,6 +9,7 @@
 //! | [`selector`] | which of the nodes a call goes to |
 //! | [`codec`] | bodies by content type: [`Payload`](codec::Payload) |
 //! | [`context`] | what travels with a call or an event |
+//! | [`middleware`] | what stands round handlers and calls |
 //! | [`error`] | the one error type |
 //! | [`address`] | `kafka://user:secret@h1,h2/?acks=all`, with the secret hidden when printed |
 //! | [`tls`] | which certificates a connection shows and believes |
@@ -19,6 +20,7 @@ pub mod codec;
 pub mod context;
 pub mod error;
 mod headers;
+pub mod middleware;
 pub mod registry;
 pub mod selector;
 pub mod tls;

@@ -31,7 +31,29 @@ pub(crate) struct Measure {
     side: Side,
     endpoint: Arc<str>,
     counters: [OnceLock<Counter>; NAMES.len()],
+    refused: [OnceLock<Counter>; 3],
     duration: OnceLock<Histogram>,
+}
+
+/// Why a call is not begun.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Refused {
+    /// As many run as may.
+    Limit,
+    /// Calls wait too long for their turn.
+    Overload,
+    /// Its time is over, or too short.
+    Deadline,
+}
+
+impl Refused {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Limit => "limit",
+            Self::Overload => "overload",
+            Self::Deadline => "deadline",
+        }
+    }
 }
 
 enum Side {
@@ -48,8 +70,20 @@ impl Measure {
         Self::new(Side::Client { service }, endpoint)
     }
 
+    /// Counts a call that was not begun. It is in none of the other figures.
+    pub(crate) fn refuse(&self, why: Refused) {
+        let of = |why: &'static str| counter!("micro_rpc_server_refused_total", "endpoint" => self.endpoint.clone(), "reason" => why);
+        self.refused[why as usize].get_or_init(|| of(why.name())).increment(1);
+    }
+
     fn new(side: Side, endpoint: Arc<str>) -> Self {
-        Self { side, endpoint, counters: [const { OnceLock::new() }; NAMES.len()], duration: OnceLock::new() }
+        Self {
+            side,
+            endpoint,
+            counters: [const { OnceLock::new() }; NAMES.len()],
+            refused: [const { OnceLock::new() }; 3],
+            duration: OnceLock::new(),
+        }
     }
 
     /// Counts a call that ended with a gRPC code.

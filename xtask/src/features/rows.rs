@@ -34,7 +34,6 @@ const REASONS: &[(&[&str], &str)] = &[
     (&["N2", "N3", "N4", "N5"], "not planned: an application's own matter, not the framework's"),
     (&["A9"], "planned: functions"),
     (&["B6"], "planned: further codecs"),
-    (&["B11"], "planned: wrappers"),
     (&["B17", "C10"], "planned: breaker, rate limits, ejection of failing nodes"),
     (&["A10"], "planned: web services"),
     (&["A11"], "planned: profiles"),

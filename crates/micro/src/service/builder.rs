@@ -214,6 +214,33 @@ impl ServiceBuilder {
         self.set("drain", nanos(limit))
     }
 
+    /// Sets how long calls are still taken after the node was taken out of the registry, until the last caller has heard of
+    /// it. It is part of [`drain`](Self::drain), no more than its half.
+    ///
+    /// By default 500 ms for a service that can be called and that other processes know of, else none. Set, it holds for
+    /// every service, as where a load balancer looks at `/ready` or the health.
+    pub fn drain_wait(self, wait: Duration) -> Self {
+        self.set("drain_wait", nanos(wait))
+    }
+
+    /// Sets how many calls run at once in the whole server; see
+    /// [`ServerOptions::max_in_flight`](micro_rpc::ServerOptions::max_in_flight). No limit by default.
+    pub fn max_in_flight(self, calls: usize) -> Self {
+        self.set("server_max_in_flight", calls.to_string())
+    }
+
+    /// Sets how many calls of each endpoint run at once, where it has no limit of [its own](micro_rpc::Endpoint::max_in_flight).
+    /// No limit by default.
+    pub fn endpoint_max_in_flight(self, calls: usize) -> Self {
+        self.set("server_endpoint_max_in_flight", calls.to_string())
+    }
+
+    /// Refuses calls that wait longer than this for their turn while all do; see
+    /// [`ServerOptions::shed`](micro_rpc::ServerOptions::shed). Off by default.
+    pub fn shed(self, wait: Duration) -> Self {
+        self.set("server_shed", nanos(wait))
+    }
+
     /// Sets what is logged, `info` by default, as `--log_level` takes it: `warn`, or `info,micro_rpc=debug`.
     pub fn log_level(self, level: impl Into<String>) -> Self {
         self.set("log_level", level)

@@ -3,6 +3,7 @@
 mod broker_use;
 mod builder;
 mod hooks;
+mod leave;
 mod record;
 mod registration;
 mod running;

@@ -63,6 +63,11 @@ impl Registration {
         Self { node, stop, task }
     }
 
+    /// Tells whether it is in the registry, as far as is known.
+    pub(super) fn is_registered(&self) -> bool {
+        self.node.registered.load(Ordering::Acquire)
+    }
+
     /// Stops refreshing and takes the node away.
     pub(super) async fn end(self) -> Result<()> {
         // A refresh under way ends first: done later than the deregistration, it would bring the node back.

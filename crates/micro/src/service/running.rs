@@ -11,6 +11,7 @@ use micro_rpc::Client;
 
 use super::broker_use::BrokerUse;
 use super::hooks::Hooks;
+use super::leave::Leave;
 use super::registration::Registration;
 use crate::probe::{Probe, Ready};
 
@@ -32,6 +33,7 @@ pub(super) struct Open {
     pub(super) hooks: Hooks,
     pub(super) probe: Option<Probe>,
     pub(super) server: Option<micro_rpc::Running>,
+    pub(super) leave: Option<Leave>,
     pub(super) broker: Option<BrokerUse>,
     pub(super) subscribed: Vec<Subscribed>,
     pub(super) record: Record,
@@ -47,6 +49,7 @@ impl Open {
             hooks,
             probe: None,
             server: None,
+            leave: None,
             broker: None,
             subscribed: Vec::new(),
             record: Record::default(),
@@ -54,9 +57,11 @@ impl Open {
         }
     }
 
-    /// Closes in the order that loses nothing: callers stop coming, deliveries stop coming, what is in flight finishes
-    /// and may still publish, and only then the broker goes. Goes on after a failure, and returns the first.
+    /// Closes in the order that loses nothing: the node is not found any more, those who found it before stop coming,
+    /// deliveries stop coming, what is in flight finishes and may still publish, and only then the broker goes. Goes on
+    /// after a failure, and returns the first.
     async fn close(&mut self) -> Result<()> {
+        let was_registered = self.registration.as_ref().is_some_and(Registration::is_registered);
         if let Some(registration) = self.registration.take() {
             let done = registration.end().await;
             // The node goes by itself when its time to live ends, so that this fails nothing.
@@ -69,9 +74,16 @@ impl Open {
             tracing::info!("Unsubscribing from topic: {}", subscribed.topic());
         }
         let subscribed = join_all(self.subscribed.drain(..).map(|subscribed| subscribed.stop(self.drain)));
+        let wait = self.leave.map_or(Duration::ZERO, |leave| leave.wait(was_registered, self.drain));
         let server = async {
             let cut = match self.server.take() {
-                Some(server) => server.stop(self.drain).await,
+                Some(server) => {
+                    if !wait.is_zero() {
+                        tracing::debug!("Calls of {} are taken for another {wait:?}", self.name);
+                        tokio::time::sleep(wait).await;
+                    }
+                    server.stop(self.drain.saturating_sub(wait)).await
+                }
                 None => 0,
             };
             if cut > 0 {
@@ -107,6 +119,14 @@ impl Open {
 impl Running {
     pub(super) fn new(open: Open, ready: Arc<Ready>, client: Client) -> Self {
         Self { open: Some(open), ready, client }
+    }
+
+    /// Says to everybody who asks that it is about to stop, while it goes on answering.
+    fn leaving(&self) {
+        self.ready.stopping();
+        if let Some(server) = self.open.as_ref().and_then(|open| open.server.as_ref()) {
+            server.leave();
+        }
     }
 
     fn open(&self) -> &Open {
@@ -153,14 +173,15 @@ impl Running {
         self.client.clone()
     }
 
-    /// Stops: hooks, deregister, stop pulling and accepting, let handlers finish up to the `--drain` limit, release what
-    /// they had not finished, disconnect the broker, hooks.
+    /// Stops: `/ready` and the health say so, hooks, deregister, take calls for another [while](crate::ServiceBuilder::drain_wait)
+    /// until the last caller knows, stop pulling and accepting, let handlers finish up to the `--drain` limit, release what
+    /// they had not finished, disconnect the broker, hooks. `/live` is answered until the end.
     ///
     /// # Errors
     ///
     /// The first failure; the rest is done all the same.
     pub async fn stop(mut self) -> Result<()> {
-        self.ready.stopping();
+        self.leaving();
         match self.open.take() {
             Some(open) => open.stop().await,
             None => Ok(()),
@@ -174,7 +195,7 @@ impl Running {
     ///
     /// The first failure; the rest is done all the same.
     pub async fn abort(mut self) -> Result<()> {
-        self.ready.stopping();
+        self.leaving();
         match self.open.take() {
             Some(mut open) => {
                 open.drain = Duration::ZERO;
@@ -187,7 +208,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.ready.stopping();
+        self.leaving();
         if let (Some(open), Ok(runtime)) = (self.open.take(), tokio::runtime::Handle::try_current()) {
             runtime.spawn(async move {
                 if let Err(error) = open.stop().await {

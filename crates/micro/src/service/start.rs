@@ -7,6 +7,7 @@ use micro_rpc::{Server, ServerOptions};
 
 use super::Service;
 use super::broker_use::BrokerUse;
+use super::leave::Leave;
 use super::record::{Parts, record};
 use super::registration::Registration;
 use super::running::{Open, Running};
@@ -39,13 +40,14 @@ pub(super) async fn start(service: Service) -> Result<Running> {
         if let Some(runtime) = runtime {
             options = options.runtime(runtime);
         }
-        let mut server = Server::new(options);
+        let mut server = Server::new(settings.load.limit(options));
         for handled in endpoints {
             server.handle(handled);
         }
         server.handle(debug.endpoints());
         debug.serving(server.stats());
         let endpoints = server.records();
+        open.leave = Some(Leave::new(settings.drain_wait, registry.name(), !endpoints.is_empty()));
         let server = server.start().await?;
         let bound = server.address();
         open.server = Some(server);

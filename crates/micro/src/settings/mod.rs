@@ -5,6 +5,7 @@ mod file;
 mod flags;
 mod layers;
 mod listen;
+mod load;
 mod policy;
 mod table;
 mod tls;
@@ -22,6 +23,7 @@ pub use flags::{Args, Flag};
 pub(crate) use layers::{Layers, Source};
 use listen::loopback_unless_said;
 pub(crate) use listen::{Listen, advertised};
+pub(crate) use load::Load;
 use policy::Policy;
 
 use crate::logging::{Format, Level};
@@ -53,6 +55,7 @@ pub(crate) struct Settings {
     pub(crate) selector: String,
     pub(crate) selector_source: Source,
     pub(crate) server_tls: Option<ServerTls>,
+    pub(crate) load: Load,
     pub(crate) client_tls: Option<ClientTls>,
     pub(crate) zone: Option<String>,
     pub(crate) request_timeout: Duration,
@@ -61,6 +64,8 @@ pub(crate) struct Settings {
     pub(crate) pool_size: usize,
     pub(crate) pool_ttl: Duration,
     pub(crate) drain: Duration,
+    /// Unset: as long as the registry makes sense of it.
+    pub(crate) drain_wait: Option<Duration>,
     pub(crate) level: Level,
     pub(crate) format: Format,
     pub(crate) tracing: bool,
@@ -184,6 +189,7 @@ impl Settings {
             selector: text("selector").unwrap_or_default(),
             selector_source: layers.source("selector"),
             server_tls: tls::server(layers)?,
+            load: Load::read(layers)?,
             client_tls: tls::client(layers)?,
             zone,
             request_timeout: duration("client_request_timeout", "5s")?,
@@ -192,6 +198,7 @@ impl Settings {
             pool_size: pool_size.unwrap_or(4),
             pool_ttl: duration("client_pool_ttl", "1m")?,
             drain: duration("drain", "10s")?,
+            drain_wait: layers.read("drain_wait", "a duration, as 1s", duration::parse)?,
             level: layers
                 .read("log_level", "a level, as info, or info,micro_rpc=debug", Level::parse)?
                 .unwrap_or_default(),

@@ -101,6 +101,7 @@ impl Answers {
                     };
                     self.lease.connection().heard().note();
                     if let Some(ended) = check(&head)? {
+                        self.not_run = ended.is_err() && status::is_not_run(&head.headers);
                         return Poll::Ready(ended.map(|()| None));
                     }
                     self.state = State::Open(Messages::new(body, self.limit));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use micro_core::codec::Format;
 use micro_core::context::Propagation;
+use micro_core::middleware::{Layers, Middleware};
 use micro_core::registry::{Cache, Registry};
 use micro_core::selector::{Ejecting, P2c, Selector};
 use micro_core::tls::ClientTls;
@@ -33,6 +34,7 @@ pub struct ClientBuilder {
     format: Option<Format>,
     max_message_size: usize,
     pool: PoolOptions,
+    layers: Layers,
 }
 
 impl ClientBuilder {
@@ -48,6 +50,7 @@ impl ClientBuilder {
             format: None,
             max_message_size: MESSAGE_LIMIT,
             pool: PoolOptions::default(),
+            layers: Layers::default(),
         }
     }
 
@@ -178,6 +181,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Puts [middleware](micro_core::middleware) round every call with all its tries, inside what was added before. Of a
+    /// stream it is round the opening.
+    pub fn layer(mut self, middleware: impl Middleware) -> Self {
+        self.layers.add(middleware);
+        self
+    }
+
     /// Makes the client.
     #[must_use]
     pub fn build(self) -> Client {
@@ -194,6 +204,7 @@ impl ClientBuilder {
             retries: self.retries,
             policy: self.policy,
             max_message_size: self.max_message_size,
+            layers: self.layers.build(),
         }))
     }
 }

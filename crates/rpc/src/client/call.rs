@@ -13,17 +13,17 @@ use micro_core::{Context, Result};
 use super::options::{CallOptions, setters};
 use super::plan::Plan;
 use super::stream_call::{self, Opened};
-use super::{Client, unary};
+use super::{Client, layered, unary};
 use crate::cores;
 use crate::resilience::{Backoff, Concurrency, Hedge, Rate};
 use crate::stream::{ClientStream, Receiver, Sender, Stream};
 use crate::wire::frame;
 
 /// What all calls have.
-struct Start<'a> {
-    client: &'a Client,
-    service: &'a str,
-    endpoint: &'a str,
+pub(super) struct Start<'a> {
+    pub(super) client: &'a Client,
+    pub(super) service: &'a str,
+    pub(super) endpoint: &'a str,
 }
 
 impl Start<'_> {
@@ -37,6 +37,9 @@ impl Start<'_> {
 
     /// Opens a stream without a first message.
     async fn open(&self, options: CallOptions, format: Format, frame: Bytes) -> Result<Opened> {
+        if let Some(next) = &self.client.inner().layers {
+            return layered::open(next, self, options, format, frame).await;
+        }
         let plan = Plan::new(self.client.inner(), self.service, self.endpoint, options, None, format, frame)?;
         if cores::is_runtime() { stream_call::open(plan).await } else { cores::hop(stream_call::open(plan)).await? }
     }
@@ -72,6 +75,9 @@ impl<'a, Q: Payload, R: Payload> IntoFuture for Call<'a, Q, R> {
             let format = start.format::<Q, R>(&options);
             let frame = frame::encode(request, format, start.limit())?;
             let client = start.client.inner();
+            if let Some(next) = &client.layers {
+                return R::decode(format, layered::call(next, &start, options, format, frame).await?);
+            }
             let timeout = Some(client.timeout);
             let plan = Plan::new(client, start.service, start.endpoint, options, timeout, format, frame)?;
             // Not through one function for both: a future given to another is held twice.

@@ -8,6 +8,7 @@ mod channel;
 mod choose;
 mod circuits;
 mod connection;
+mod layered;
 mod nodes;
 mod options;
 mod plan;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use micro_core::codec::{Format, Payload};
 use micro_core::context::Propagation;
+use micro_core::middleware::Next;
 
 pub(crate) use answers::Answers;
 pub use builder::ClientBuilder;
@@ -80,6 +82,8 @@ pub(crate) struct Inner {
     retries: u32,
     policy: Policy,
     max_message_size: usize,
+    /// The middleware, if there is any.
+    layers: Option<Next>,
 }
 
 impl Client {

@@ -8,7 +8,7 @@ use micro_core::{Context, Headers};
 use crate::resilience::{Backoff, Concurrency, Hedge, Rate};
 
 /// What one call asks for beside its request.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(super) struct CallOptions {
     pub(super) timeout: Option<Duration>,
     pub(super) retries: Option<u32>,

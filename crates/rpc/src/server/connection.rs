@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use super::waiting::{Stamp, Waiting};
 use super::{Phase, Shared, exchange};
 use crate::wire::HANDSHAKE;
 use crate::wire::lenient::Lenient;
@@ -28,6 +29,7 @@ pub(super) struct Peer {
     /// The address as go-micro's `Remote` shows it.
     pub(super) remote: Bytes,
     pub(super) shared: Arc<Shared>,
+    pub(super) waiting: Option<Arc<Waiting>>,
 }
 
 /// Why a connection did not begin.
@@ -74,16 +76,21 @@ pub(super) async fn serve(
         }
     });
     let remote = address.to_string().into();
-    let peer = Peer { address, remote, shared };
+    let waiting = shared.waiting();
+    let stamp = waiting.as_ref().map(|_| Stamp::new());
+    let waker = stamp.as_ref().map(Stamp::waker);
+    let peer = Peer { address, remote, shared, waiting };
 
     let mut stopping = phase.clone();
     let mut stop = pin!(async move { stopping.wait_for(|phase| *phase >= Phase::Stopping).await.map(drop) });
     let mut cut = pin!(async move { phase.wait_for(|phase| *phase == Phase::Cut).await.map(drop) });
     let mut is_stopping = false;
     poll_fn(|cx| {
+        let woken = stamp.as_ref().and_then(|stamp| stamp.turn(cx));
+        let cx = &mut Context::from_waker(waker.as_ref().unwrap_or(cx.waker()));
         loop {
             match connection.poll_accept(cx) {
-                Poll::Ready(Some(Ok((request, respond)))) => exchange::begin(&peer, request, respond),
+                Poll::Ready(Some(Ok((request, respond)))) => exchange::begin(&peer, request, respond, woken),
                 Poll::Ready(Some(Err(error))) => {
                     tracing::debug!(%address, %error, "a connection broke");
                     return Poll::Ready(());

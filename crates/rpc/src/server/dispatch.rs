@@ -10,7 +10,9 @@ use micro_core::{Context, Error, Kind};
 
 use super::connection::Peer;
 use super::handler::Codec;
+use super::occupied::Occupied;
 use super::routes::Route;
+use crate::measure::Refused;
 use crate::trace;
 use crate::wire::failure::Failure;
 use crate::wire::{metadata, timeout};
@@ -21,6 +23,7 @@ pub(super) struct Admitted {
     pub(super) codec: Codec,
     pub(super) context: Context,
     pub(super) deadline: Option<Deadline>,
+    pub(super) occupied: Option<Occupied>,
 }
 
 /// When a call's time is over.
@@ -53,12 +56,16 @@ pub(super) fn admit(head: &Parts, content_type: &HeaderValue, peer: &Peer, now: 
     let route = shared.routes.find(head.uri.path())?.clone();
     let text = String::from_utf8_lossy(content_type.as_bytes());
     let format = Format::of_content_type(&text).ok_or_else(|| Failure::content_type(&text))?;
-    if let Some(limit) = shared.options.in_flight_limit()
+    if let Some(limit) = shared.options.in_flight_limit().filter(|_| !route.is_built_in)
         && shared.stats.in_flight() > limit
     {
         let text = format!("the server handles {limit} calls already, as many as it may; try again later");
-        return Err(Error::new(Kind::ResourceExhausted, text).into());
+        return Err(shared.refuse(&route, Refused::Limit, Failure::too_many(text)));
     }
+    let occupied = Occupied::take(&route).map_err(|limit| {
+        let text = format!("{} has {limit} calls already, as many as it may; try again later", route.name);
+        shared.refuse(&route, Refused::Limit, Failure::too_many(text))
+    })?;
     let deadline =
         timeout::read(&head.headers).and_then(|after| now.checked_add(after).map(|at| Deadline { at, after }));
     let mut metadata = metadata::read(&head.headers, &head.uri, &peer.remote);
@@ -72,5 +79,5 @@ pub(super) fn admit(head: &Parts, content_type: &HeaderValue, peer: &Peer, now: 
         context = context.deadline(deadline.at);
     }
     let codec = Codec { format, limit: shared.options.message_limit() };
-    Ok(Admitted { route, codec, context: context.build(), deadline })
+    Ok(Admitted { route, codec, context: context.build(), deadline, occupied })
 }

@@ -35,6 +35,7 @@ pub struct Endpoint {
     record: fn() -> (registry::Value, registry::Value),
     metadata: BTreeMap<String, String>,
     internal: bool,
+    max_in_flight: Option<usize>,
     handler: Handler,
 }
 
@@ -48,7 +49,7 @@ impl Endpoint {
             Handler::Unary(_) => BTreeMap::new(),
             Handler::Stream(_) => BTreeMap::from([("stream".to_owned(), "true".to_owned())]),
         };
-        Self { name, record: describe::<Q, R>, metadata, internal: false, handler }
+        Self { name, record: describe::<Q, R>, metadata, internal: false, max_in_flight: None, handler }
     }
 
     /// Creates an endpoint that answers one message with one.
@@ -112,6 +113,15 @@ impl Endpoint {
         self
     }
 
+    /// Sets how many of its calls run at once; further ones are refused, as
+    /// [`ServerOptions::max_in_flight`](crate::ServerOptions::max_in_flight) says. It goes before the server's
+    /// [default](crate::ServerOptions::endpoint_max_in_flight).
+    #[must_use]
+    pub fn max_in_flight(mut self, count: usize) -> Self {
+        self.max_in_flight = Some(count);
+        self
+    }
+
     /// Returns the name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -132,6 +142,11 @@ impl Endpoint {
         let mut record = registry::Endpoint::new(&*self.name).request(request).response(response);
         record.metadata.clone_from(&self.metadata);
         record
+    }
+
+    /// Returns how many of its calls may run at once, by its own word.
+    pub(super) fn limit(&self) -> Option<usize> {
+        self.max_in_flight
     }
 
     pub(super) fn into_parts(self) -> (Arc<str>, Handler) {

@@ -19,9 +19,11 @@ use tracing::{Instrument, Span};
 use super::connection::Peer;
 use super::dispatch::{self, Admitted, Deadline};
 use super::handler::{self, Handler};
+use super::occupied::Occupied;
 use super::routes::Route;
 use super::stats::InFlight;
 use super::stream_exchange;
+use super::turn::Turn;
 use crate::trace;
 use crate::wire::failure::Failure;
 use crate::wire::messages::Messages;
@@ -36,6 +38,7 @@ pub(super) struct Exchange {
     started: Instant,
     in_flight: InFlight,
     route: Arc<Route>,
+    _occupied: Option<Occupied>,
 }
 
 /// How a call ended.
@@ -49,7 +52,12 @@ pub(super) enum End {
 }
 
 /// Begins a call, here or on the runtime the server was given for its handlers. What cannot begin is answered at once.
-pub(super) fn begin(peer: &Peer, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+pub(super) fn begin(
+    peer: &Peer,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    woken: Option<Instant>,
+) {
     let started = Instant::now();
     let (head, body) = request.into_parts();
     let options = &peer.shared.options;
@@ -58,7 +66,7 @@ pub(super) fn begin(peer: &Peer, request: Request<RecvStream>, mut respond: Send
         Ok(content_type) => content_type,
         Err(status) => return refuse(&mut respond, status),
     };
-    let call = match dispatch::admit(&head, &content_type, peer, now(options.handle())) {
+    let mut call = match dispatch::admit(&head, &content_type, peer, now(options.handle())) {
         Ok(call) => call,
         Err(failure) => {
             in_flight.stats().error();
@@ -66,12 +74,19 @@ pub(super) fn begin(peer: &Peer, request: Request<RecvStream>, mut respond: Send
         }
     };
     let route = call.route.clone();
+    let turn = Turn {
+        shared: peer.shared.clone(),
+        deadline: call.deadline,
+        arrived: woken.unwrap_or(started),
+        waiting: peer.waiting.clone().filter(|_| !route.is_built_in),
+    };
     let span = trace::server(&route.name, call.context.metadata(), &peer.remote);
     let service = options.shared_name().clone();
-    let exchange = Exchange { respond, content_type, service, started, in_flight, route };
+    let exchange =
+        Exchange { respond, content_type, service, started, in_flight, route, _occupied: call.occupied.take() };
     match call.route.handler {
-        Handler::Unary(_) => spawn(options.handle(), span, exchange.unary(body, call)),
-        Handler::Stream(_) => spawn(options.handle(), span, exchange.stream(body, call)),
+        Handler::Unary(_) => spawn(options.handle(), span, exchange.unary(body, call, turn)),
+        Handler::Stream(_) => spawn(options.handle(), span, exchange.stream(body, call, turn)),
     }
 }
 
@@ -91,14 +106,31 @@ fn spawn(runtime: Option<&Handle>, span: Option<Span>, call: impl Future<Output 
 }
 
 impl Exchange {
-    async fn unary(mut self, body: RecvStream, call: Admitted) {
+    async fn unary(mut self, body: RecvStream, call: Admitted, turn: Turn) {
+        let began = match turn.take(&self.route) {
+            Ok(began) => began,
+            Err(failure) => return self.refuse(&failure),
+        };
         let end = unary(&mut self.respond, body, call).await;
+        if matches!(end, End::Answered(_)) {
+            let now = tokio::time::Instant::now();
+            self.route.fastest.note(now.saturating_duration_since(began), now);
+        }
         self.finish(end);
     }
 
-    async fn stream(mut self, body: RecvStream, call: Admitted) {
+    async fn stream(mut self, body: RecvStream, call: Admitted, turn: Turn) {
+        if let Err(failure) = turn.take(&self.route) {
+            return self.refuse(&failure);
+        }
         let end = stream_exchange::run(&mut self, body, call).await;
         self.finish(end);
+    }
+
+    /// Answers a call that does not begin.
+    fn refuse(mut self, failure: &Failure) {
+        self.in_flight.stats().error();
+        fail(&mut self.respond, &self.content_type, failure, &self.service);
     }
 
     fn finish(mut self, end: End) {
@@ -122,7 +154,7 @@ impl Exchange {
 }
 
 async fn unary(respond: &mut SendResponse<Bytes>, body: RecvStream, call: Admitted) -> End {
-    let Admitted { route, codec, context, deadline } = call;
+    let Admitted { route, codec, context, deadline, .. } = call;
     let Handler::Unary(run) = &route.handler else { return End::Gone };
     let mut messages = Messages::new(body, codec.limit);
     let mut work = pin!(async {

@@ -23,10 +23,10 @@ pub(super) struct Codec {
 }
 
 /// One message in, one framed message out.
-type Unary = dyn Fn(Context, Codec, Bytes) -> Boxed<Result<Bytes, Failure>> + Send + Sync;
+pub(super) type Unary = dyn Fn(Context, Codec, Bytes) -> Boxed<Result<Bytes, Failure>> + Send + Sync;
 
 /// Messages in, messages out.
-type Stream = dyn Fn(Context, Codec, Source, Arc<Outbox>) -> Boxed<Result<(), Failure>> + Send + Sync;
+pub(super) type Stream = dyn Fn(Context, Codec, Source, Arc<Outbox>) -> Boxed<Result<(), Failure>> + Send + Sync;
 
 pub(super) enum Handler {
     Unary(Box<Unary>),

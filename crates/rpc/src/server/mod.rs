@@ -5,15 +5,20 @@ mod dispatch;
 mod endpoint;
 mod endpoints;
 mod exchange;
+mod fastest;
 mod handler;
 mod health;
+mod layered;
 mod listener;
+mod occupied;
 mod options;
 mod reflection;
 mod routes;
 mod running;
 mod stats;
 mod stream_exchange;
+mod turn;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -30,7 +35,12 @@ pub use stats::Stats;
 
 use health::Health;
 use reflection::Reflection;
-use routes::Routes;
+use routes::{Route, Routes};
+use waiting::Waiting;
+
+use crate::cores;
+use crate::measure::Refused;
+use crate::wire::failure::Failure;
 
 /// Answers calls: a set of endpoints, and the address where they are offered.
 ///
@@ -86,6 +96,23 @@ pub(crate) struct Shared {
     pub(crate) stats: Stats,
     pub(crate) health: Health,
     pub(crate) tls: Option<Acceptor>,
+    /// How long calls wait, for each core, if load is shed.
+    waiting: Option<Box<[Arc<Waiting>]>>,
+}
+
+impl Shared {
+    /// Returns what watches the waits of this core.
+    fn waiting(&self) -> Option<Arc<Waiting>> {
+        let all = self.waiting.as_ref()?;
+        all.get(cores::current().unwrap_or(0)).or(all.first()).cloned()
+    }
+
+    /// Counts a call that is not begun, and gives its answer on.
+    fn refuse(&self, route: &Route, why: Refused, answer: Failure) -> Failure {
+        self.stats.refuse();
+        route.measure.refuse(why);
+        answer
+    }
 }
 
 impl Server {
@@ -128,12 +155,17 @@ impl Server {
         let address = listener.local_addr().map_err(|error| {
             micro_core::Error::new(Kind::Unavailable, "the address of the server cannot be read").source(error)
         })?;
-        let mut routes = Routes::new(self.endpoints)?;
+        let mut routes = Routes::new(self.endpoints, &self.options)?;
         let health = Health::new(routes.services().chain([self.options.name().to_owned()]));
         let reflection = Reflection::new(&self.descriptors)?;
         routes.add_built_in(health.endpoints());
         routes.add_built_in(reflection.endpoints());
-        let shared = Arc::new(Shared { options: self.options, routes, stats: self.stats, health, tls });
+        let waiting = self.options.shed_after().map(|target| {
+            // Handlers that run elsewhere wait in one queue.
+            let queues = if self.options.handle().is_some() { 1 } else { cores::count() };
+            (0..queues).map(|_| Arc::new(Waiting::new(target))).collect()
+        });
+        let shared = Arc::new(Shared { options: self.options, routes, stats: self.stats, health, tls, waiting });
         let phase = watch::Sender::new(Phase::Serving);
         listener::accept(listener, shared.clone(), phase.subscribe());
         Ok(Running::new(address, shared, phase))

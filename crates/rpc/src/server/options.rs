@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use micro_core::Result;
+use micro_core::middleware::{Layers, Middleware};
 use micro_core::tls::ServerTls;
 use micro_tls::Acceptor;
 use tokio::runtime::Handle;
@@ -20,6 +21,10 @@ pub struct ServerOptions {
     max_message_size: usize,
     max_concurrent_streams: u32,
     max_in_flight: Option<usize>,
+    endpoint_max_in_flight: Option<usize>,
+    shed: Option<Duration>,
+    layers: Layers,
+    refuse_late: bool,
     max_connections: usize,
     keep_alive: KeepAlive,
     tls: Option<ServerTls>,
@@ -36,6 +41,10 @@ impl ServerOptions {
             max_message_size: MESSAGE_LIMIT,
             max_concurrent_streams: 1024,
             max_in_flight: None,
+            endpoint_max_in_flight: None,
+            shed: None,
+            layers: Layers::default(),
+            refuse_late: true,
             max_connections: 16_384,
             keep_alive: KeepAlive { interval: Duration::from_secs(30), timeout: Duration::from_secs(10) },
             tls: None,
@@ -67,10 +76,47 @@ impl ServerOptions {
         self
     }
 
-    /// Sets how many calls run at once in the whole server; further ones are answered with 429. There is no such limit
-    /// by default.
+    /// Sets how many calls run at once in the whole server. There is no such limit by default.
+    ///
+    /// Further calls are not begun. Their answer is gRPC's 8 (`RESOURCE_EXHAUSTED`) and go-micro's 429, with `micro-not-run`
+    /// beside it: our client repeats them at another node. Health and reflection are always answered.
     pub fn max_in_flight(mut self, count: usize) -> Self {
         self.max_in_flight = Some(count);
+        self
+    }
+
+    /// Sets how many calls of one endpoint run at once, for each that has no [limit of its
+    /// own](crate::Endpoint::max_in_flight) and is not internal. There is no such limit by default.
+    pub fn endpoint_max_in_flight(mut self, count: usize) -> Self {
+        self.endpoint_max_in_flight = Some(count);
+        self
+    }
+
+    /// Sheds load: while calls wait longer than this for their turn, all of them for 100 ms, those that do are not begun and
+    /// are answered as those over [`max_in_flight`](Self::max_in_flight) are. 50 ms suits callers that wait for an answer.
+    ///
+    /// Off by default, because more work at once than can be done is no mistake where nobody is in a hurry. A wait is
+    /// time in the run queue of a core, so it tells of handlers that compute; those that wait for something else are
+    /// limited by their number.
+    pub fn shed(mut self, wait: Duration) -> Self {
+        self.shed = Some(wait);
+        self
+    }
+
+    /// Sets whether a call is refused that has less time left than the fastest of its endpoint took in the last 10 s: it
+    /// is answered by 4 (`DEADLINE_EXCEEDED`) and 408 at once. Default yes.
+    ///
+    /// At least 16 calls must have gone well before that is concluded, and every half second one is begun all the same.
+    /// Streams are not judged. A call whose time is over already is never begun.
+    pub fn refuse_late(mut self, on: bool) -> Self {
+        self.refuse_late = on;
+        self
+    }
+
+    /// Puts [middleware](micro_core::middleware) round all handlers but those of health and reflection, inside what was
+    /// added before. A stream is one run, from its opening to its end. A panic in it counts as one of the handler.
+    pub fn layer(mut self, middleware: impl Middleware) -> Self {
+        self.layers.add(middleware);
         self
     }
 
@@ -116,6 +162,22 @@ impl ServerOptions {
 
     pub(super) fn in_flight_limit(&self) -> Option<usize> {
         self.max_in_flight
+    }
+
+    pub(super) fn endpoint_limit(&self) -> Option<usize> {
+        self.endpoint_max_in_flight
+    }
+
+    pub(super) fn shed_after(&self) -> Option<Duration> {
+        self.shed
+    }
+
+    pub(super) fn refuses_late(&self) -> bool {
+        self.refuse_late
+    }
+
+    pub(super) fn layers(&self) -> &Layers {
+        &self.layers
     }
 
     pub(super) fn connection_limit(&self) -> usize {

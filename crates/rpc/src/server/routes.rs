@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use micro_core::{Error, Kind, Result};
 
-use super::Endpoint;
+use super::fastest::Fastest;
 use super::handler::Handler;
+use super::occupied::Places;
+use super::{Endpoint, ServerOptions, layered};
 use crate::measure::Measure;
 use crate::wire::failure::Failure;
 
@@ -21,19 +23,27 @@ pub(crate) struct Route {
     pub(super) name: Arc<str>,
     pub(super) handler: Handler,
     pub(super) measure: Measure,
+    pub(super) fastest: Fastest,
+    /// How many of its calls may run at once, if that is limited.
+    pub(super) places: Option<Places>,
+    /// Answered whatever the load: who asks for the health of a busy server is to hear that it lives.
+    pub(super) is_built_in: bool,
 }
 
 impl Route {
-    fn new(name: Arc<str>, handler: Handler) -> Self {
+    fn new(name: Arc<str>, handler: Handler, limit: Option<usize>) -> Self {
         let measure = Measure::server(name.clone());
-        Self { name, handler, measure }
+        Self { name, handler, measure, fastest: Fastest::new(), places: limit.map(Places::new), is_built_in: false }
     }
 }
 
 impl Routes {
-    pub(super) fn new(endpoints: Vec<Endpoint>) -> Result<Self> {
+    pub(super) fn new(endpoints: Vec<Endpoint>, options: &ServerOptions) -> Result<Self> {
         let mut routes = Self::default();
+        let next = options.layers().build();
         for endpoint in endpoints {
+            let usual = options.endpoint_limit().filter(|_| !endpoint.is_internal());
+            let limit = endpoint.limit().or(usual);
             let (name, handler) = endpoint.into_parts();
             let refused =
                 |why: &str| Error::new(Kind::Config, format!("the endpoint {name:?} cannot be offered: {why}"));
@@ -42,7 +52,11 @@ impl Routes {
                 .filter(|(service, method)| !service.is_empty() && !method.is_empty() && !name.contains('/'))
                 .filter(|(_, method)| !method.contains('.'))
                 .ok_or_else(|| refused("its name must have two parts, as Greeter.Greet"))?;
-            let route = Arc::new(Route::new(name.clone(), handler));
+            let handler = match &next {
+                Some(next) => layered::wrap(options.shared_name(), &name, handler, next),
+                None => handler,
+            };
+            let route = Arc::new(Route::new(name.clone(), handler, limit));
             if routes.methods.entry(service.into()).or_default().insert(method.into(), route).is_some() {
                 return Err(refused("it stands twice; give one of them another name"));
             }
@@ -53,7 +67,8 @@ impl Routes {
     pub(super) fn add_built_in(&mut self, endpoints: Vec<(&'static str, Endpoint)>) {
         for (path, endpoint) in endpoints {
             let (name, handler) = endpoint.into_parts();
-            self.built_in.insert(path, Arc::new(Route::new(name, handler)));
+            let route = Route { is_built_in: true, ..Route::new(name, handler, None) };
+            self.built_in.insert(path, Arc::new(route));
         }
     }
 

@@ -32,6 +32,12 @@ impl Running {
         self.shared.stats.clone()
     }
 
+    /// Says by its health (`grpc.health.v1`) that it is about to stop. It answers calls as before, so that who learns of it
+    /// late loses none.
+    pub fn leave(&self) {
+        self.shared.health.stop();
+    }
+
     /// Stops: takes no connection and no new call, lets running calls finish, and after `limit` cuts off the rest.
     ///
     /// Callers are told to go elsewhere (GOAWAY), so that none of their calls fails for it. Returns how many calls were

@@ -9,12 +9,13 @@ pub struct Stats(Arc<Counters>);
 struct Counters {
     requests: AtomicU64,
     errors: AtomicU64,
+    refused: AtomicU64,
     in_flight: AtomicUsize,
     connections: AtomicUsize,
 }
 
 impl Stats {
-    /// Returns how many calls began.
+    /// Returns how many calls came.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.0.requests.load(Ordering::Relaxed)
@@ -24,6 +25,13 @@ impl Stats {
     #[must_use]
     pub fn errors(&self) -> u64 {
         self.0.errors.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many calls were not begun: as many ran as might, they had waited too long, or had no time left. They are
+    /// among the [errors](Self::errors).
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.0.refused.load(Ordering::Relaxed)
     }
 
     /// Returns how many calls run now.
@@ -47,6 +55,10 @@ impl Stats {
 
     pub(super) fn error(&self) {
         self.0.errors.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn refuse(&self) {
+        self.0.refused.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a connection until the guard is dropped.

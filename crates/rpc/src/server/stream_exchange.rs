@@ -32,7 +32,7 @@ impl Drop for Hangup {
 
 pub(super) async fn run(exchange: &mut Exchange, body: RecvStream, call: Admitted) -> End {
     let Exchange { respond, content_type, service, .. } = exchange;
-    let Admitted { route, codec, context, deadline } = call;
+    let Admitted { route, codec, context, deadline, .. } = call;
     let Handler::Stream(run) = &route.handler else { return End::Gone };
     let outbox = Hangup(Arc::new(Outbox::default()));
     let source = Source::server(Messages::new(body, codec.limit));

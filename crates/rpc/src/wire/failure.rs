@@ -13,6 +13,8 @@ pub(crate) enum Failure {
     Error(Error),
     /// What the server itself says in go-micro's JSON, with a gRPC code that the table does not give. Without details.
     Server { grpc: u8, error: Error },
+    /// The server did not begin the call, and says so: a caller may repeat it elsewhere.
+    Refused { grpc: u8, error: Error },
     /// What the server says as plain text, where go-micro does.
     Plain { grpc: u8, text: String },
 }
@@ -56,15 +58,39 @@ impl Failure {
         Self::Server { grpc, error: error.id(SERVER) }
     }
 
+    /// Returns the error that a middleware sees.
+    pub(crate) fn into_error(self) -> Error {
+        match self {
+            Self::Error(error) | Self::Server { error, .. } | Self::Refused { error, .. } => error,
+            Self::Plain { text, .. } => Error::new(Kind::Unknown, text).id(SERVER),
+        }
+    }
+
+    /// Returns what an error that passed through middleware was: what the server said itself bears its name.
+    pub(crate) fn of_error(error: Error) -> Self {
+        if error.get_id() == SERVER { Self::request(error) } else { Self::Error(error) }
+    }
+
     pub(crate) fn deadline(error: Error) -> Self {
         Self::Server { grpc: 4, error: error.id(SERVER) }
+    }
+
+    /// A call that is one too many. gRPC's own code for it, not the 2 that go-micro's table makes of 429: other clients
+    /// know it, and unlike 14 few of them repeat it at once, at the same server, which has enough to do.
+    pub(crate) fn too_many(text: String) -> Self {
+        Self::Refused { grpc: 8, error: Error::new(Kind::ResourceExhausted, text).id(SERVER) }
+    }
+
+    /// A call that has no time left to run.
+    pub(crate) fn too_late(text: String) -> Self {
+        Self::Refused { grpc: 4, error: Error::new(Kind::Timeout, text).id(SERVER) }
     }
 
     /// Returns the gRPC code.
     pub(crate) fn grpc(&self) -> u8 {
         match self {
             Self::Error(error) => super::status::grpc_code(error.code()),
-            Self::Server { grpc, .. } | Self::Plain { grpc, .. } => *grpc,
+            Self::Server { grpc, .. } | Self::Refused { grpc, .. } | Self::Plain { grpc, .. } => *grpc,
         }
     }
 
@@ -72,7 +98,7 @@ impl Failure {
     pub(crate) fn wire(&self, service: &str) -> Option<WireError> {
         // Some clients read no more than 16 KiB of headers, where the text stands up to three times.
         const LONGEST: usize = 2 << 10;
-        let (Self::Error(error) | Self::Server { error, .. }) = self else { return None };
+        let (Self::Error(error) | Self::Server { error, .. } | Self::Refused { error, .. }) = self else { return None };
         let mut wire = WireError::from(error);
         if wire.id.is_empty() {
             service.clone_into(&mut wire.id);

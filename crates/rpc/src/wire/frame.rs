@@ -2,6 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use micro_core::codec::{Format, Payload};
+use micro_core::middleware::Body;
 use micro_core::{Error, Kind, Result};
 
 /// How many bytes stand before a body.
@@ -12,6 +13,14 @@ pub(crate) fn encode<T: Payload>(value: &T, format: Format, limit: usize) -> Res
     let mut buffer = BytesMut::with_capacity(PREFIX + value.size_hint(format));
     append(value, format, limit, &mut buffer)?;
     Ok(buffer.freeze())
+}
+
+/// Returns the frame of a message that passed through middleware: the one it came in, or one made anew.
+pub(crate) fn of_body(body: Body, limit: usize) -> Result<Bytes> {
+    match body.into_parts() {
+        (frame, PREFIX) => Ok(frame),
+        (bytes, prefix) => encode(&bytes.slice(prefix..), Format::Bytes, limit),
+    }
 }
 
 /// Writes one message behind what is in the buffer; after an error, or a panic in the encoder, the buffer is as it was.

@@ -13,6 +13,10 @@ pub(crate) const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 
+/// Stands beside the status of a call that the server did not begin. gRPC has no word for it: its own refusals end the
+/// stream without a status, so that nobody hears why.
+const NOT_RUN: HeaderName = HeaderName::from_static("micro-not-run");
+
 /// Who speaks in an error that this side made.
 pub(crate) const CLIENT: &str = "go.micro.client";
 
@@ -65,6 +69,9 @@ pub(crate) fn ok() -> HeaderMap {
 pub(crate) fn write(failure: &Failure, service: &str, trailers: &mut HeaderMap) {
     let grpc = failure.grpc();
     trailers.insert(STATUS, HeaderValue::from(u16::from(grpc)));
+    if matches!(failure, Failure::Refused { .. }) {
+        trailers.insert(NOT_RUN, HeaderValue::from_static("1"));
+    }
     let message = match (failure, failure.wire(service)) {
         (Failure::Plain { text, .. }, _) => text.clone(),
         (_, Some(wire)) => {
@@ -84,6 +91,11 @@ pub(crate) fn write(failure: &Failure, service: &str, trailers: &mut HeaderMap) 
     if let Ok(value) = HeaderValue::try_from(percent::encode(&message)) {
         trailers.insert(MESSAGE, value);
     }
+}
+
+/// Tells whether the server says that it did not begin the call.
+pub(crate) fn is_not_run(head: &HeaderMap) -> bool {
+    head.contains_key(NOT_RUN)
 }
 
 /// Reads how a call went. `None` if these headers have no status.

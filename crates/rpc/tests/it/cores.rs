@@ -47,6 +47,19 @@ fn a_call_needs_no_runtime_of_the_callers() {
     assert!(answer.starts_with("micro-core-"), "{answer}");
 }
 
+#[test]
+fn a_call_through_middleware_needs_no_runtime_of_the_callers_either() {
+    let answer = futures_executor(async {
+        let who = Endpoint::unary("Who.Runs", |_, _: Text| async { Ok(text(thread())) });
+        let world = start(options(), vec![who]).await;
+        // It needs a clock.
+        let layer = micro_core::middleware::timeout(std::time::Duration::from_secs(60));
+        let client = Client::builder().layer(layer).build();
+        client.call::<Text, Text>("s", "Who.Runs", &text("")).address(&*world.address).await.unwrap().text
+    });
+    assert!(answer.starts_with("micro-core-"), "{answer}");
+}
+
 /// Runs a future on this thread, with nothing of tokio's.
 fn futures_executor<T>(future: impl Future<Output = T>) -> T {
     struct Unpark(std::thread::Thread);
