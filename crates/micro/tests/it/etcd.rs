@@ -6,6 +6,7 @@ use micro_faults::Etcd;
 
 use crate::support::{service, unique, until};
 
+// features: C3, C6
 #[tokio::test]
 async fn services_find_each_other_by_etcd_also_after_it_was_killed_and_lost_everything() {
     let (server, name) = (Etcd::start().unwrap(), unique("greeter"));

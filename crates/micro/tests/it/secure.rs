@@ -13,6 +13,7 @@ async fn health(client: Client, name: &str) -> micro::Result<()> {
     client.call::<Bytes, Bytes>(name, "Debug.Health", &request).content_type(Format::Json).await.map(drop)
 }
 
+// features: B16
 #[tokio::test]
 async fn services_with_certificates_call_each_other_and_nobody_else_calls_them() {
     let folder = tempfile::tempdir().unwrap();
@@ -32,6 +33,7 @@ async fn services_with_certificates_call_each_other_and_nobody_else_calls_them()
     orders.stop().await.unwrap();
 }
 
+// features: B16
 #[tokio::test]
 async fn flags_name_the_certificates() {
     let folder = tempfile::tempdir().unwrap();

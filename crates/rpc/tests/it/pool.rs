@@ -38,6 +38,7 @@ fn hold(client: &Client, address: &str, count: usize) -> JoinSet<()> {
     calls
 }
 
+// features: B10
 #[tokio::test]
 async fn a_connection_is_opened_before_the_last_one_is_full() {
     let (world, running) = holding().await;
@@ -61,6 +62,7 @@ async fn calls_beyond_what_a_peer_takes_on_a_connection_go_on_others() {
     assert_eq!(world.running.stats().connections(), 4);
 }
 
+// features: B10
 #[tokio::test]
 async fn few_calls_share_one_connection_and_an_idle_one_is_closed() {
     let (world, _) = holding().await;

@@ -110,6 +110,7 @@ async fn idempotent(client: &Client) -> Result<String> {
 }
 
 // P08
+// features: B9
 #[tokio::test]
 async fn p08_the_budget_holds_under_total_failure() {
     let fleet = Fleet::start(3).await;
@@ -180,6 +181,7 @@ async fn p09_a_hedge_whose_first_node_fails_waits_for_the_second() {
 }
 
 // P10
+// features: B17
 #[tokio::test]
 async fn p10_a_breaker_opens_half_opens_and_closes() {
     let fleet = Fleet::start(2).await;
@@ -251,6 +253,7 @@ async fn so_many_calls_and_streams_are_under_way_at_once() {
     client.call::<Text, Text>("s", "Try.It", &request).concurrency(&other).await.unwrap();
 }
 
+// features: B17
 #[tokio::test]
 async fn a_call_past_its_turn_is_refused_before_it_is_made() {
     let fleet = Fleet::start(1).await;

@@ -107,6 +107,7 @@ async fn candidate(client: &Client, place: usize) -> Arc<Candidate> {
     client.cache().unwrap().get("fleet").await.unwrap().candidates()[place].clone()
 }
 
+// features: C9
 #[tokio::test]
 async fn p01_round_robin_is_even_over_equal_nodes() {
     let fleet = Fleet::start(&[0; 4]).await;
@@ -195,6 +196,7 @@ async fn dead() -> (String, Arc<AtomicU32>) {
     (address, came)
 }
 
+// features: C10
 #[tokio::test]
 async fn p04_a_dead_endpoint_that_stays_registered_leaves_the_rotation() {
     let fleet = Fleet::start(&[0; 3]).await;
@@ -229,6 +231,7 @@ async fn p04_a_node_that_is_no_longer_registered_gets_no_call() {
     assert_eq!(fleet.hits()[1], before);
 }
 
+// features: C10
 #[tokio::test]
 async fn p05_an_ejected_node_returns_when_it_answers_again() {
     let fleet = Fleet::start(&[0; 3]).await;
