@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/micro/go-micro/v2/registry"
+	"github.com/micro/go-micro/v2/registry/etcd"
 	"github.com/micro/go-micro/v2/registry/mdns"
 	"github.com/micro/go-micro/v2/registry/memory"
 )
@@ -64,17 +65,20 @@ func parse(command string, arguments []string) options {
 	} else {
 		flags.StringVar(&parsed.version, "version", "latest", "the service's version")
 		flags.StringVar(&parsed.address, "address", "", "where to listen, or whom to call past the registry")
-		flags.StringVar(&kind, "registry", "mdns", "mdns or memory")
+		flags.StringVar(&kind, "registry", "mdns", "mdns, memory or etcd=host:port")
 	}
 	_ = flags.Parse(arguments)
 	parsed.cases = flags.Args()
+	kind, server, _ := strings.Cut(kind, "=")
 	switch kind {
+	case "etcd":
+		parsed.registry = etcd.NewRegistry(registry.Addrs(server))
 	case "mdns":
 		parsed.registry = mdns.NewRegistry()
 	case "memory":
 		parsed.registry = memory.NewRegistry()
 	default:
-		fatal("unknown registry " + kind + "; this program has mdns and memory")
+		fatal("unknown registry " + kind + "; this program has mdns, memory and etcd")
 	}
 	return parsed
 }

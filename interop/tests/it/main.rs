@@ -1,5 +1,6 @@
 //! Rust and go-micro v2.9.1, both ways. The Go program is a real one: see ../go.
 
+mod etcd;
 mod go_calls_rust;
 mod go_kafka;
 mod kafka;
