@@ -7,6 +7,7 @@ mod debug;
 mod errors;
 mod leaving;
 mod lifecycle;
+mod middleware;
 mod probe;
 mod process;
 mod registration;
