@@ -12,6 +12,11 @@ pub(crate) fn decode<T: Payload>(topic: &str, headers: &Headers, body: Bytes) ->
         .map_err(Failure::decode)
 }
 
+/// Returns the format, where there is one.
+pub(crate) fn format_of(headers: &Headers) -> Option<Format> {
+    format("", headers).ok()
+}
+
 /// Finds the format. Parameters behind a semicolon are not looked at.
 fn format(topic: &str, headers: &Headers) -> Result<Format> {
     let Some(content_type) = headers.get(headers::CONTENT_TYPE) else {

@@ -6,6 +6,7 @@ use micro_core::Result;
 use micro_core::broker::Broker;
 use micro_core::codec::{Format, Payload};
 use micro_core::context::Propagation;
+use micro_core::middleware::{Layers, Middleware};
 
 use crate::subscribe::{Subscribed, Subscriber};
 use crate::watch::{HandlerFailure, Observer};
@@ -56,6 +57,7 @@ pub(crate) struct Settings {
     pub(crate) format: Option<Format>,
     pub(crate) topic_header: bool,
     pub(crate) observers: Vec<Observer>,
+    pub(crate) layers: Layers,
 }
 
 /// Makes [`Events`]; see [`Events::builder`].
@@ -79,6 +81,7 @@ impl Events {
             format: None,
             topic_header: false,
             observers: Vec::new(),
+            layers: Layers::default(),
         })
     }
 
@@ -142,6 +145,14 @@ impl EventsBuilder {
     /// Adds a function that hears of every failure of a handler, as an alert or a test needs it; it must not block.
     pub fn on_failure(mut self, observer: impl Fn(&HandlerFailure<'_>) + Send + Sync + 'static) -> Self {
         self.0.observers.push(Arc::new(observer));
+        self
+    }
+
+    /// Puts [middleware](micro_core::middleware) round the handlers of all subscribers, inside what was added before: round
+    /// each delivery, or each batch. Its error is a failure of the handler and is tried again, one marked by
+    /// [`reject`](crate::reject) is not; without an error the delivery is acknowledged, whether the handler ran or not.
+    pub fn layer(mut self, middleware: impl Middleware) -> Self {
+        self.0.layers.add(middleware);
         self
     }
 

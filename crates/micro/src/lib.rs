@@ -25,6 +25,12 @@
 //! }
 //! ```
 //!
+//! # Middleware
+//!
+//! What stands round all handlers, round the calls that a service makes, or round its events, is a function of context,
+//! request and what comes next, or any `tower` layer; see [`middleware`] and [`ServiceBuilder::layer`]. Ready-made are
+//! [`middleware::logging`], [`middleware::timeout`] and [`middleware::allow`].
+//!
 //! # Features
 //!
 //! | feature | default | adds |
@@ -62,7 +68,7 @@ mod signals;
 
 pub use micro_core::codec::Payload;
 pub use micro_core::{
-    Context, Error, Headers, Kind, Result, Retry, address, broker, codec, context, registry, selector, tls,
+    Context, Error, Headers, Kind, Result, Retry, address, broker, codec, context, middleware, registry, selector, tls,
 };
 pub use micro_event::{
     Event, Events, Subscribed, Subscriber, batch_subscriber, dead_letter, raw_subscriber, struct_subscriber, subscriber,
@@ -105,3 +111,8 @@ struct SelectionPage;
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// The page on middleware, kept compiling.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/middleware.md")]
+struct MiddlewarePage;

@@ -33,19 +33,39 @@ where
     }
 }
 
+/// A middleware of any kind, to be put in several places. A cheap clone.
+#[derive(Clone)]
+pub struct Shared(Arc<dyn Middleware>);
+
+impl Shared {
+    /// Creates one.
+    pub fn new(middleware: impl Middleware) -> Self {
+        Self(Arc::new(middleware))
+    }
+}
+
+impl Layer<Next> for Shared {
+    type Service = Next;
+
+    fn layer(&self, next: Next) -> Next {
+        self.0.wrap(next)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shared")
+    }
+}
+
 /// Middleware in the order in which it was added.
 #[derive(Clone, Default)]
-pub struct Layers(Vec<Arc<dyn Middleware>>);
+pub struct Layers(Vec<Shared>);
 
 impl Layers {
     /// Adds one, inside those that are there.
     pub fn add(&mut self, middleware: impl Middleware) {
-        self.0.push(Arc::new(middleware));
-    }
-
-    /// Adds one that may be in several places.
-    pub fn add_shared(&mut self, middleware: Arc<dyn Middleware>) {
-        self.0.push(middleware);
+        self.0.push(Shared::new(middleware));
     }
 
     /// Returns what all of them make together; `None` if there are none, so that nothing is paid for them.
@@ -54,7 +74,7 @@ impl Layers {
         if self.0.is_empty() {
             return None;
         }
-        Some(self.0.iter().rev().fold(Next::end(), |next, middleware| middleware.wrap(next)))
+        Some(self.0.iter().rev().fold(Next::end(), |next, Shared(middleware)| middleware.wrap(next)))
     }
 }
 

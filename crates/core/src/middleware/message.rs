@@ -72,7 +72,7 @@ pub type Rest = Arc<dyn Fn(Request) -> BoxFuture<'static, Result<Response>> + Se
 
 /// What a middleware sees on the way in.
 ///
-/// A clone can be run again: a handler or a call then runs twice. A stream and a batch run once.
+/// A clone can be run again: a handler or a call then runs twice. A stream runs once.
 #[derive(Clone)]
 #[must_use = "a request is answered by running it"]
 pub struct Request {

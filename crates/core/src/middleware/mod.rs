@@ -41,7 +41,7 @@ mod timeout;
 
 pub use allow::{Allow, AllowService, allow};
 pub use from_fn::{FromFn, FromFnService, from_fn};
-pub use layers::{Layers, Middleware};
+pub use layers::{Layers, Middleware, Shared};
 pub use logging::{Logging, LoggingService, logging};
 pub use message::{Body, Request, Response, Rest, Shape, Side};
 pub use next::Next;

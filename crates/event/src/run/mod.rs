@@ -70,6 +70,10 @@ async fn start(events: &Events, subscriber: Subscriber) -> Result<Subscribed> {
     let subscription =
         timeout(SUBSCRIBE, broker.subscribe(&topic, options.clone())).await.unwrap_or_else(|_| Err(late(&broker)))?;
 
+    let work = match events.0.layers.build() {
+        Some(next) => work.layered(&next, &events.0.service, topic.as_str()),
+        None => work,
+    };
     let identity = queue.as_ref().or(name.as_ref()).map(|name| name.as_str().to_owned());
     let member = Arc::new(Member {
         measure: Measure::new(topic.as_str(), identity.as_deref().unwrap_or_default()),

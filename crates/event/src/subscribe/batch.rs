@@ -1,8 +1,10 @@
 use std::marker::PhantomData;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use micro_core::codec::Payload;
-use micro_core::{Context, Error, Kind, Result};
+use micro_core::{Context, Error, Headers, Kind, Result};
 
 use crate::decode::decode;
 use crate::failure::Failure;
@@ -69,10 +71,31 @@ where
     type Future = Fut;
 }
 
+/// One answer an event.
+pub(crate) type Answers = Vec<Result<(), Failure>>;
+
 /// A batch handler whose type is forgotten.
 pub(crate) trait BatchHandler: Send + Sync {
     /// Handles messages; one answer each.
-    fn handle<'a>(&'a self, context: Context, jobs: &'a [Job]) -> BoxFuture<'a, Vec<Result<(), Failure>>>;
+    fn handle<'a>(&'a self, context: Context, jobs: &'a [Job]) -> BoxFuture<'a, Answers>;
+
+    /// The same, of messages that are not in a worker's hands.
+    fn handle_shared(self: Arc<Self>, context: Context, messages: Arc<[Shared]>) -> BoxFuture<'static, Answers>;
+}
+
+/// A message of a batch, as middleware may have it handled more than once.
+pub(crate) struct Shared {
+    topic: Arc<str>,
+    headers: Headers,
+    body: Bytes,
+}
+
+impl Shared {
+    pub(crate) fn of(job: &Job) -> Self {
+        let parts = job.delivery.parts();
+        let (topic, message) = (parts.origin.topic.as_str().into(), &parts.message);
+        Self { topic, headers: message.headers.clone(), body: message.body.clone() }
+    }
 }
 
 pub(crate) struct TypedBatch<T, H>(H, PhantomData<fn(T)>);
@@ -83,24 +106,37 @@ impl<T, H> TypedBatch<T, H> {
     }
 }
 
+impl<T: Payload, H: EventsHandler<T>> TypedBatch<T, H> {
+    /// Handles what could be read.
+    async fn run(&self, context: Context, read: impl ExactSizeIterator<Item = Result<T, Failure>>) -> Answers {
+        let mut values = Vec::with_capacity(read.len());
+        let mut answers: Answers = read.map(|read| read.map(|value| values.push(value))).collect();
+        let events = values.len();
+        if events > 0 {
+            let mut results = (self.0)(context, values).await.into_results(events).into_iter();
+            for answer in answers.iter_mut().filter(|answer| answer.is_ok()) {
+                *answer = results.next().unwrap_or(Ok(())).map_err(Failure::from);
+            }
+        }
+        answers
+    }
+}
+
 impl<T: Payload, H: EventsHandler<T>> BatchHandler for TypedBatch<T, H> {
-    fn handle<'a>(&'a self, context: Context, jobs: &'a [Job]) -> BoxFuture<'a, Vec<Result<(), Failure>>> {
+    fn handle<'a>(&'a self, context: Context, jobs: &'a [Job]) -> BoxFuture<'a, Answers> {
         Box::pin(async move {
-            let mut values = Vec::with_capacity(jobs.len());
-            let mut answers = Vec::with_capacity(jobs.len());
-            for job in jobs {
+            let read = jobs.iter().map(|job| {
                 let parts = job.delivery.parts();
-                let read = decode::<T>(parts.origin.topic.as_str(), &parts.message.headers, parts.message.body.clone());
-                answers.push(read.map(|value| values.push(value)));
-            }
-            let events = values.len();
-            if events > 0 {
-                let mut results = (self.0)(context, values).await.into_results(events).into_iter();
-                for answer in answers.iter_mut().filter(|answer| answer.is_ok()) {
-                    *answer = results.next().unwrap_or(Ok(())).map_err(Failure::from);
-                }
-            }
-            answers
+                decode(parts.origin.topic.as_str(), &parts.message.headers, parts.message.body.clone())
+            });
+            self.run(context, read).await
+        })
+    }
+
+    fn handle_shared(self: Arc<Self>, context: Context, messages: Arc<[Shared]>) -> BoxFuture<'static, Answers> {
+        Box::pin(async move {
+            let read = messages.iter().map(|message| decode(&message.topic, &message.headers, message.body.clone()));
+            self.run(context, read).await
         })
     }
 }

@@ -2,6 +2,7 @@
 
 mod batch;
 mod handler;
+mod layered;
 mod methods;
 mod subscribed;
 mod subscriber;

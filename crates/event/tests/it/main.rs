@@ -5,6 +5,7 @@ mod behind;
 mod dead_letter;
 mod failure;
 mod faulty;
+mod middleware;
 mod order;
 mod publish;
 mod requeue;

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use micro_core::broker::Broker;
 use micro_core::context::Propagation;
+use micro_core::middleware::{Middleware, Shared};
 use micro_core::registry::Registry;
 use micro_core::selector::Selector;
 use micro_core::tls::{ClientTls, ServerTls};
 use micro_core::{Kind, Result};
 use micro_event::{Events, EventsBuilder, HandlerFailure};
-use micro_rpc::Client;
+use micro_rpc::{Client, ClientBuilder};
 use tokio::runtime::Handle;
 
 use super::Service;
@@ -52,10 +53,19 @@ pub struct ServiceBuilder {
     propagated: Vec<String>,
     observers: Vec<Observer>,
     runtime: Option<Handle>,
+    layers: SideLayers,
     sealed: Option<Sealed>,
 }
 
 type Observer = Box<dyn Fn(&HandlerFailure<'_>) + Send + Sync>;
+
+/// Middleware by what it is round.
+#[derive(Debug, Default)]
+struct SideLayers {
+    server: Vec<Shared>,
+    client: Vec<Shared>,
+    event: Vec<Shared>,
+}
 
 /// What nobody changes any more.
 #[derive(Debug, Default)]
@@ -80,6 +90,7 @@ impl ServiceBuilder {
             propagated: Vec::new(),
             observers: Vec::new(),
             runtime: None,
+            layers: SideLayers::default(),
             sealed: None,
         }
     }
@@ -180,6 +191,34 @@ impl ServiceBuilder {
     /// Adds a function that hears of every failure of a subscriber's handler; it must not block.
     pub fn on_failure(mut self, observer: impl Fn(&HandlerFailure<'_>) + Send + Sync + 'static) -> Self {
         self.observers.push(Box::new(observer));
+        self
+    }
+
+    /// Puts [middleware](crate::middleware) round all handlers, those of calls and those of events, inside what was added
+    /// before.
+    pub fn layer(self, middleware: impl Middleware) -> Self {
+        let shared = Shared::new(middleware);
+        self.server_layer(shared.clone()).event_layer(shared)
+    }
+
+    /// Puts [middleware](crate::middleware) round the handlers of calls; see
+    /// [`ServerOptions::layer`](micro_rpc::ServerOptions::layer).
+    pub fn server_layer(mut self, middleware: impl Middleware) -> Self {
+        self.layers.server.push(Shared::new(middleware));
+        self
+    }
+
+    /// Puts [middleware](crate::middleware) round the calls that the service makes; see
+    /// [`ClientBuilder::layer`](micro_rpc::ClientBuilder::layer).
+    pub fn client_layer(mut self, middleware: impl Middleware) -> Self {
+        self.layers.client.push(Shared::new(middleware));
+        self
+    }
+
+    /// Puts [middleware](crate::middleware) round the handlers of events; see
+    /// [`EventsBuilder::layer`](micro_event::EventsBuilder::layer).
+    pub fn event_layer(mut self, middleware: impl Middleware) -> Self {
+        self.layers.event.push(Shared::new(middleware));
         self
     }
 
@@ -373,8 +412,10 @@ impl ServiceBuilder {
         if let Some(tls) = settings.client_tls.clone() {
             client = client.tls(tls);
         }
-        let client = settings.policy.apply(client).build();
+        let client = settings.policy.apply(client);
+        let client = self.layers.client.into_iter().fold(client, ClientBuilder::layer).build();
         let events = Events::builder(Arc::clone(&broker)).service(settings.name.clone()).propagation(propagation);
+        let events = self.layers.event.into_iter().fold(events, EventsBuilder::layer);
         let events = self.observers.into_iter().fold(events, EventsBuilder::on_failure).build();
         Ok(Service {
             id,
@@ -387,6 +428,7 @@ impl ServiceBuilder {
             subscribers: Vec::new(),
             hooks: Hooks::default(),
             runtime: self.runtime,
+            layers: self.layers.server,
         })
     }
 }

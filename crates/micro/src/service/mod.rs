@@ -16,6 +16,7 @@ use std::sync::Arc;
 use micro_core::Result;
 use micro_core::broker::Broker;
 use micro_core::codec::Payload;
+use micro_core::middleware::Shared;
 use micro_core::registry::Registry;
 use micro_event::{Event, Events, Subscriber};
 use micro_rpc::{Client, Endpoint, Endpoints};
@@ -61,6 +62,8 @@ pub struct Service {
     subscribers: Vec<Subscriber>,
     hooks: Hooks,
     runtime: Option<Handle>,
+    /// Middleware round the handlers of calls.
+    layers: Vec<Shared>,
 }
 
 /// What one call of [`Service::handle`] was given.

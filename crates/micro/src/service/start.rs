@@ -17,7 +17,7 @@ use crate::settings::advertised;
 
 /// Starts, or closes again what it had opened.
 pub(super) async fn start(service: Service) -> Result<Running> {
-    let Service { id, settings, broker, registry, client, events, endpoints, subscribers, mut hooks, runtime } =
+    let Service { id, settings, broker, registry, client, events, endpoints, subscribers, mut hooks, runtime, layers } =
         service;
     hooks.before_start.run().await?;
     tracing::info!("Starting [service] {}", settings.name);
@@ -40,7 +40,8 @@ pub(super) async fn start(service: Service) -> Result<Running> {
         if let Some(runtime) = runtime {
             options = options.runtime(runtime);
         }
-        let mut server = Server::new(settings.load.limit(options));
+        options = layers.into_iter().fold(settings.load.limit(options), ServerOptions::layer);
+        let mut server = Server::new(options);
         for handled in endpoints {
             server.handle(handled);
         }

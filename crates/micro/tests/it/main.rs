@@ -9,6 +9,7 @@ mod errors;
 mod etcd;
 mod leaving;
 mod lifecycle;
+mod middleware;
 mod probe;
 mod process;
 mod registration;
