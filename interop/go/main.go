@@ -22,7 +22,7 @@ import (
 	"sync"
 )
 
-const usage = `usage: peer server|client|get|watch -name SERVICE [-registry mdns|memory|etcd=HOST:PORT] [-address host:port] [CASE...]
+const usage = `usage: peer server|client|get|watch -name SERVICE [-registry mdns|memory|etcd=HOST:PORT|consul=…|nats=…|zookeeper=…] [-address host:port] [CASE...]
        peer kafka-publish|kafka-subscribe|kafka-event|kafka-service -kafka host:port (-h lists the rest)`
 
 func main() {

@@ -11,6 +11,9 @@ import (
 	"github.com/micro/go-micro/v2/registry/etcd"
 	"github.com/micro/go-micro/v2/registry/mdns"
 	"github.com/micro/go-micro/v2/registry/memory"
+	"github.com/micro/go-plugins/registry/consul/v2"
+	"github.com/micro/go-plugins/registry/nats/v2"
+	"github.com/micro/go-plugins/registry/zookeeper/v2"
 )
 
 type options struct {
@@ -65,7 +68,7 @@ func parse(command string, arguments []string) options {
 	} else {
 		flags.StringVar(&parsed.version, "version", "latest", "the service's version")
 		flags.StringVar(&parsed.address, "address", "", "where to listen, or whom to call past the registry")
-		flags.StringVar(&kind, "registry", "mdns", "mdns, memory or etcd=host:port")
+		flags.StringVar(&kind, "registry", "mdns", "mdns, memory, or etcd, consul, nats or zookeeper with =host:port")
 	}
 	_ = flags.Parse(arguments)
 	parsed.cases = flags.Args()
@@ -73,12 +76,18 @@ func parse(command string, arguments []string) options {
 	switch kind {
 	case "etcd":
 		parsed.registry = etcd.NewRegistry(registry.Addrs(server))
+	case "consul":
+		parsed.registry = consul.NewRegistry(registry.Addrs(server))
+	case "nats":
+		parsed.registry = nats.NewRegistry(registry.Addrs(server))
+	case "zookeeper":
+		parsed.registry = zookeeper.NewRegistry(registry.Addrs(server))
 	case "mdns":
 		parsed.registry = mdns.NewRegistry()
 	case "memory":
 		parsed.registry = memory.NewRegistry()
 	default:
-		fatal("unknown registry " + kind + "; this program has mdns, memory and etcd")
+		fatal("unknown registry " + kind + "; this program has mdns, memory, etcd, consul, nats and zookeeper")
 	}
 	return parsed
 }
