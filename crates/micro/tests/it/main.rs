@@ -9,6 +9,7 @@ mod errors;
 mod etcd;
 mod leaving;
 mod lifecycle;
+mod outage;
 mod probe;
 mod process;
 mod registration;
@@ -17,5 +18,7 @@ mod secure;
 mod setting;
 mod stop;
 mod support;
+#[cfg(feature = "registry-embedded")]
+mod survive;
 mod together;
 mod trace;
