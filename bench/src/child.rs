@@ -1,6 +1,6 @@
 //! Child processes: the same program in a role, talking by lines.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Child as Process, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -13,7 +13,7 @@ const ROLE: &str = "--role";
 pub(crate) struct Child {
     process: Process,
     /// Held open: a child ends when it closes.
-    _input: ChildStdin,
+    input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
 }
 
@@ -35,17 +35,35 @@ impl Child {
     /// Starts this program in a role.
     pub(crate) fn start(role: &str, arguments: &[&str]) -> Result<Self> {
         let own = std::env::current_exe().map_err(|e| format!("where am I? {e}"))?;
-        let mut process = Command::new(own)
-            .args([ROLE, role])
-            .args(arguments)
+        let mut command = Command::new(own);
+        command.args([ROLE, role]).args(arguments);
+        Self::run(&mut command).map_err(|text| format!("{role}: {text}"))
+    }
+
+    /// Starts a program that talks by lines as well.
+    pub(crate) fn run(command: &mut Command) -> Result<Self> {
+        let mut process = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .map_err(|e| format!("cannot start {role}: {e}"))?;
+            .map_err(|e| format!("cannot start {}: {e}", command.get_program().display()))?;
         let (Some(input), Some(output)) = (process.stdin.take(), process.stdout.take()) else {
-            return Err(format!("{role} has no pipes"));
+            return Err("it has no pipes".to_owned());
         };
-        Ok(Self { process, _input: input, output: BufReader::new(output) })
+        Ok(Self { process, input: Some(input), output: BufReader::new(output) })
+    }
+
+    /// Tells it a line.
+    pub(crate) fn tell(&mut self, line: &str) -> Result<()> {
+        let input = self.input.as_mut().ok_or("it was told to end")?;
+        writeln!(input, "{line}").map_err(|e| format!("the child process takes no line: {e}"))
+    }
+
+    /// Has it end by itself, and waits for that.
+    pub(crate) fn end(mut self) -> Result<()> {
+        self.input = None;
+        let status = self.process.wait().map_err(|e| e.to_string())?;
+        if status.success() { Ok(()) } else { Err(format!("the child process: {status}")) }
     }
 
     /// The next line that it prints.

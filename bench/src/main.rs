@@ -18,6 +18,7 @@ mod rounds;
 mod selection;
 mod start;
 mod stream;
+mod survival;
 mod tonic_peer;
 mod unary;
 
@@ -39,6 +40,7 @@ const ROWS: &[Row] = &[
     ("kafka", kafka::run),
     ("start", start::run),
     ("selection", selection::run),
+    ("survival", survival::run),
 ];
 
 fn main() -> ExitCode {
@@ -76,6 +78,9 @@ fn play(role: &str, arguments: &[String]) -> Result<()> {
         "unary-client" => unary::client(arguments),
         "selection-server" => selection::server(arguments),
         "selection-client" => selection::client(arguments),
+        "survival-node" => survival::node(arguments),
+        "survival-caller" => survival::caller(arguments),
+        "survival-scale" => survival::scale(arguments),
         "stream-server" => stream::server(arguments),
         "stream-client" => stream::client(arguments),
         "log-client" => log::client_role(arguments),

@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use micro_core::registry::{Memory, Node, Registry as _, Service};
@@ -13,7 +14,7 @@ use micro_core::{Error, Kind};
 use micro_rpc::{Client, Endpoint, Server, ServerOptions};
 use tonic::transport::Channel;
 
-use crate::child::{Child, until_parent_ends};
+use crate::child::Child;
 use crate::echo::Echo;
 use crate::page::{Goal, Page, Verdict, percent, short};
 use crate::rounds::{Cell, alternate, is_quick, median};
@@ -42,23 +43,37 @@ pub(crate) fn run() -> Result<Verdict> {
         let addresses = server.line()?;
         servers.push((kind, addresses, server));
     }
-    let mut variants: Vec<_> = VARIANTS.iter().collect();
-    let cells = alternate(&mut variants, |(strategy, kind, _)| {
-        let (_, addresses, server) = servers.iter().find(|(known, ..)| known == kind).ok_or("no such fleet")?;
+    let mut variants: Vec<_> = VARIANTS.iter().map(|variant| (*variant, Vec::new())).collect();
+    let cells = alternate(&mut variants, |((strategy, kind, _), shares)| {
+        let (_, addresses, server) = servers.iter_mut().find(|(known, ..)| known == kind).ok_or("no such fleet")?;
+        let before = counts(server)?;
         let mut client = Child::start("selection-client", &[strategy, addresses, &server.pid().to_string()])?;
-        driver::parse(&client.line()?)
+        let sample = driver::parse(&client.line()?)?;
+        let after = counts(server)?;
+        shares.push((after[0] - before[0]) / (after[1] - before[1]).max(1.0));
+        Ok(sample)
     })?;
-    page(&costs, &cells)
+    let shares: Vec<f64> = variants.into_iter().map(|(_, shares)| median(shares)).collect();
+    page(&costs, &cells, &shares)
 }
 
-fn page(costs: &[Cost], cells: &[Cell]) -> Result<Verdict> {
+/// Asks a serving process how many calls its slow node has had, and all of them.
+fn counts(server: &mut Child) -> Result<[f64; 2]> {
+    server.tell("count")?;
+    let line = server.line()?;
+    let fields: Vec<f64> = line.split(' ').filter_map(|field| field.parse().ok()).collect();
+    fields.try_into().map_err(|_| format!("unreadable: {line}"))
+}
+
+fn page(costs: &[Cost], cells: &[Cell], shares: &[f64]) -> Result<Verdict> {
     let mut page = Page::new(
         "selection",
         "Choosing a node",
         "First the cost of one choice among nodes of known latency, on one thread and on all cores at once, each the median\n\
          of five; the time of day, which a call asks for anyhow, is not in it. Then sixteen callers in a closed loop against five\n\
          nodes that answer after 2 ms, or one of them after 20 ms, over loopback; 0.3 s warm-up, 0.8 s counted, variants\n\
-         take turns, a cell is the median of the five quietest rounds.",
+         take turns, a cell is the median of the five quietest rounds. The third node is the slow one; its share is of all\n\
+         calls, from the first on.",
         &["tonic", "h2", "tokio"],
     );
     let mut rows = Vec::new();
@@ -70,7 +85,7 @@ fn page(costs: &[Cost], cells: &[Cell]) -> Result<Verdict> {
     page.table(&["strategy", "nodes", "ns", "ns, all cores at once", "goal, ns"], &rows);
     let healthy = &cells[0];
     let mut rows = Vec::new();
-    for ((strategy, kind, name), cell) in VARIANTS.iter().zip(cells) {
+    for (((strategy, kind, name), cell), share) in VARIANTS.iter().zip(cells).zip(shares) {
         let ratio = cell.p99 / healthy.p99;
         let goal = match (*strategy, *kind) {
             ("p2c", "slow") => page.judge(ratio, Goal::AtMost(1.5), cell.foreign.max(healthy.foreign)),
@@ -83,10 +98,14 @@ fn page(costs: &[Cost], cells: &[Cell]) -> Result<Verdict> {
             short(cell.rate),
             format!("{:.1} / {:.1}", cell.p50 / 1e3, cell.p99 / 1e3),
             goal,
+            format!("{:.2} %", share * 100.0),
             percent(cell.foreign),
         ]);
     }
-    page.table(&["client", "nodes", "calls/s", "p50 / p99 ms", "p99, × p2c with all alike", "others' share"], &rows);
+    page.table(
+        &["client", "nodes", "calls/s", "p50 / p99 ms", "p99, × p2c with all alike", "third node", "others' share"],
+        &rows,
+    );
     page.finish()
 }
 
@@ -175,17 +194,26 @@ pub(crate) fn server(arguments: &[String]) -> Result<()> {
     let [kind] = arguments else { return Err("which fleet?".to_owned()) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     let mut running = Vec::new();
+    let hits: Arc<[AtomicU64; NODES]> = Arc::default();
     for node in 0..NODES {
         let answer = if kind == "slow" && node == SLOW { ANSWER * 10 } else { ANSWER };
         let mut server = Server::new(ServerOptions::new("bench").address("127.0.0.1:0"));
-        server.handle(Endpoint::unary("Echo.Unary", move |_, echo: Echo| async move {
-            tokio::time::sleep(answer).await;
-            Ok(echo)
+        let counted = Arc::clone(&hits);
+        server.handle(Endpoint::unary("Echo.Unary", move |_, echo: Echo| {
+            counted[node].fetch_add(1, Ordering::Relaxed);
+            async move {
+                tokio::time::sleep(answer).await;
+                Ok(echo)
+            }
         }));
         running.push(runtime.block_on(server.start()).map_err(|e| e.to_string())?);
     }
     println!("{}", running.iter().map(|node| node.address().to_string()).collect::<Vec<_>>().join(","));
-    until_parent_ends();
+    // Each line asks for the counts.
+    for _ in std::io::stdin().lines().map_while(std::result::Result::ok) {
+        let all: u64 = hits.iter().map(|hits| hits.load(Ordering::Relaxed)).sum();
+        println!("{} {all}", hits[SLOW].load(Ordering::Relaxed));
+    }
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 //	peer client -name greeter [-registry mdns] [-address host:port] CASE...
 //	peer get    -name greeter
 //	peer watch  -name greeter
+//	peer bench  -name bench -registry memory -address host:port,host:port -rate 2000 -callers 16
 //
 // and over Kafka, whose address is in -kafka or MICRO_TEST_KAFKA:
 //
@@ -45,6 +46,8 @@ func main() {
 		err = get(options)
 	case "watch":
 		err = watch(options)
+	case "bench":
+		err = bench(options)
 	case "kafka-publish":
 		err = kafkaPublish(options.kafka)
 	case "kafka-subscribe":

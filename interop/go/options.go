@@ -22,6 +22,8 @@ type options struct {
 	address  string
 	registry registry.Registry
 	cases    []string
+	rate     int
+	callers  int
 	kafka    kafkaOptions
 }
 
@@ -69,6 +71,8 @@ func parse(command string, arguments []string) options {
 		flags.StringVar(&parsed.version, "version", "latest", "the service's version")
 		flags.StringVar(&parsed.address, "address", "", "where to listen, or whom to call past the registry")
 		flags.StringVar(&kind, "registry", "mdns", "mdns, memory, or etcd, consul, nats or zookeeper with =host:port")
+		flags.IntVar(&parsed.rate, "rate", 0, "bench: calls a second of all callers; 0 is as many as they can")
+		flags.IntVar(&parsed.callers, "callers", 16, "bench: how many call at once")
 	}
 	_ = flags.Parse(arguments)
 	parsed.cases = flags.Args()

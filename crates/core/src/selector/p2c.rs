@@ -7,11 +7,12 @@ use super::{Candidate, Candidates, Choice, Outcome, Selector};
 
 /// Draws two nodes and takes the one with less to do: calls on the way times recent latency. The default.
 ///
-/// The latency rises in a few calls and fades over the [`decay`](Self::decay), so that a node that was slow is asked
+/// The latency follows in some ten calls and fades over the [`decay`](Self::decay), so that a node that was slow is asked
 /// again. Latencies within a factor of two are taken as equal, for that much is chance. A failed call never makes a node
 /// look quick, and failures make it count as slower, up to a hundredfold: a node that fails at once does not draw the
-/// calls. A node without an answer yet counts as quick as the one beside it. A new one takes a share that grows over the
-/// [`slow_start`](Self::slow_start).
+/// calls. If both nodes are sick, the best of those that are not is sought, so that an outage of all ends with the first
+/// that is back. A node without an answer yet counts as quick as the one beside it. A new one takes a share that grows
+/// over the [`slow_start`](Self::slow_start), unless the other one is sick.
 ///
 /// # Examples
 ///
@@ -37,6 +38,12 @@ const SLOWER: f32 = 2.0;
 
 /// The share that a new node has at once.
 const FIRST_SHARE: f32 = 0.1;
+
+/// From how many faults on a node is sick: about a third of its last calls failed.
+const SICK: f32 = 10.0;
+
+/// Among how many nodes one is sought that is not sick, if both that were drawn are.
+const SOUGHT: usize = 32;
 
 impl Default for P2c {
     fn default() -> Self {
@@ -66,8 +73,33 @@ impl P2c {
         self
     }
 
+    /// Tells whether so many of a node's calls fail that it is called only if there is no other.
+    fn is_sick(&self, load: &Load, now: u64) -> bool {
+        load.fault(now, self.decay) > SICK
+    }
+
+    /// Returns the best node that is not sick, of so many from a place drawn on.
+    fn seek(&self, candidates: &Candidates, choice: &Choice<'_>, now: u64) -> Option<usize> {
+        let (count, start) = (candidates.len(), self.dice.under(candidates.len()));
+        let places = (0..count.min(SOUGHT)).map(|step| (start + step) % count);
+        places
+            .filter(|place| choice.allows(&candidates[*place]) && !self.is_sick(candidates[*place].load(), now))
+            .reduce(|best, place| {
+                let better = self.is_better(candidates[best].load(), candidates[place].load(), now);
+                if better { place } else { best }
+            })
+    }
+
     /// Tells whether the second of two nodes is the better.
     fn is_better(&self, one: &Load, other: &Load, now: u64) -> bool {
+        let (fault, other_fault) = (one.fault(now, self.decay), other.fault(now, self.decay));
+        match (fault > SICK, other_fault > SICK) {
+            // Neither how quickly they fail nor how new they are tells which is well again first, but a success does.
+            (true, true) => return other_fault < fault,
+            (true, false) => return true,
+            (false, true) => return false,
+            (false, false) => {}
+        }
         let (share, other_share) = (self.share(one, now), self.share(other, now));
         if other_share < share && self.dice.share() > other_share / share {
             return false;
@@ -81,8 +113,8 @@ impl P2c {
         } else if other_slow == 0.0 {
             other_slow = slow;
         }
-        slow = (slow + QUICK) * one.fault(now, self.decay);
-        other_slow = (other_slow + QUICK) * other.fault(now, self.decay);
+        slow = (slow + QUICK) * fault;
+        other_slow = (other_slow + QUICK) * other_fault;
         let busy = (one.in_flight() + 1) as f32;
         let other_busy = (other.in_flight() + 1) as f32;
         let ratio = other_slow / slow;
@@ -104,8 +136,13 @@ impl Selector for P2c {
     fn select(&self, candidates: &Candidates, choice: &Choice<'_>) -> Option<usize> {
         let one = self.dice.draw(candidates, choice)?;
         let Some(other) = self.dice.draw_other(candidates, choice, one) else { return Some(one) };
-        let better = self.is_better(candidates[one].load(), candidates[other].load(), choice.millis());
-        Some(if better { other } else { one })
+        let now = choice.millis();
+        let better = self.is_better(candidates[one].load(), candidates[other].load(), now);
+        let best = if better { other } else { one };
+        if self.is_sick(candidates[best].load(), now) {
+            return self.seek(candidates, choice, now).or(Some(best));
+        }
+        Some(best)
     }
 
     fn record(&self, candidate: &Arc<Candidate>, outcome: &Outcome<'_>) {
@@ -209,6 +246,62 @@ mod tests {
         let took = |place| (place != 2).then_some(20);
         let hits = play(&P2c::default().seed(5), &nodes(5), 10_000, took);
         assert!(hits[2] < 200, "{hits:?}");
+    }
+
+    #[test]
+    fn a_slow_node_has_a_small_share_though_the_quick_ones_have_slow_moments() {
+        // One answer in fifty takes fifteen times as long, as on a machine with other work: the quick ones must not look
+        // as slow as their worst moments.
+        let calls = std::cell::Cell::new(0_u64);
+        let took = |place| {
+            calls.set(calls.get() + 1);
+            Some(if place == 3 {
+                100
+            } else if calls.get().is_multiple_of(50) {
+                150
+            } else {
+                10
+            })
+        };
+        let hits = play(&P2c::default().seed(10), &nodes(5), 20_000, took);
+        assert!(hits[3] < 150, "{hits:?}");
+    }
+
+    #[test]
+    fn an_outage_of_all_nodes_ends_with_the_first_that_is_back_though_it_is_the_slowest() {
+        let (strategy, candidates, error) = (P2c::default().seed(11), nodes(5), Error::new(Kind::Unavailable, "x"));
+        let mut now = later();
+        let call = |now: Instant, back: Option<usize>| {
+            let place = strategy.select(&candidates, &Choice::new(now)).unwrap();
+            let took = Duration::from_millis(if place == 2 { 100 } else { 1 });
+            match back == Some(place) {
+                true => strategy.record(&candidates[place], &Outcome::answered(took, now)),
+                false => strategy.record(&candidates[place], &Outcome::failed(&error, took, now)),
+            }
+            place
+        };
+        for _ in 0..2_000 {
+            now += Duration::from_millis(1);
+            call(now, None);
+        }
+        let mut last = Vec::new();
+        for _ in 0..500 {
+            now += Duration::from_millis(1);
+            last.push(call(now, Some(2)));
+        }
+        let others = last.iter().skip(200).filter(|place| **place != 2).count();
+        assert_eq!(others, 0, "{last:?}");
+    }
+
+    #[test]
+    fn a_new_node_beside_sick_ones_has_all_calls_at_once() {
+        let (strategy, candidates, error) = (P2c::default().seed(12), nodes(5), Error::new(Kind::Refused, "x"));
+        let now = later();
+        for candidate in &candidates[..4] {
+            (0..20).for_each(|_| strategy.record(candidate, &Outcome::failed(&error, None, now)));
+        }
+        candidates[4].load().returned(clock::millis(now));
+        assert!((0..100).all(|_| strategy.select(&candidates, &Choice::new(now)) == Some(4)));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod etcd;
 mod leaving;
 mod lifecycle;
 mod middleware;
+mod outage;
 mod probe;
 mod process;
 mod registration;
@@ -18,5 +19,7 @@ mod secure;
 mod setting;
 mod stop;
 mod support;
+#[cfg(feature = "registry-embedded")]
+mod survive;
 mod together;
 mod trace;

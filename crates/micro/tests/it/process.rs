@@ -10,6 +10,9 @@ use tokio::process::{Child, ChildStderr, Command};
 
 use crate::support::{LIMIT, unique};
 
+/// How long the endpoint `Echo.Nap` takes to tell the id of its process.
+pub(crate) const NAP: Duration = Duration::from_millis(20);
+
 /// The program that the tests below run: this test binary, with this one test chosen and its output left alone. Its
 /// command line has no flags, so that settings come by the environment.
 #[test]
@@ -19,6 +22,10 @@ fn program() {
     let done = runtime.block_on(async {
         let mut service = Service::builder(&name).address("127.0.0.1:0").build()?;
         service.handle(Endpoint::unary("Echo.Say", |_: Context, body: Bytes| async move { Ok(body) }));
+        service.handle(Endpoint::unary("Echo.Nap", |_: Context, _: Bytes| async move {
+            tokio::time::sleep(NAP).await;
+            Ok(Bytes::from(std::process::id().to_string()))
+        }));
         service.handle(Endpoint::unary("Echo.Hang", |_: Context, body: Bytes| async move {
             tokio::time::sleep(Duration::from_secs(3600)).await;
             Ok(body)
@@ -36,10 +43,10 @@ fn program() {
     std::process::exit(0);
 }
 
-struct Program {
-    child: Child,
+pub(crate) struct Program {
+    pub(crate) child: Child,
     lines: Lines<BufReader<ChildStderr>>,
-    seen: Vec<String>,
+    pub(crate) seen: Vec<String>,
 }
 
 fn command(name: &str, settings: &[(&str, &str)]) -> Command {
@@ -58,14 +65,14 @@ fn command(name: &str, settings: &[(&str, &str)]) -> Command {
 }
 
 impl Program {
-    fn start(name: &str, settings: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(name: &str, settings: &[(&str, &str)]) -> Self {
         let mut child = command(name, settings).spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         Self { child, lines, seen: Vec::new() }
     }
 
     /// Reads lines until one has this text, and returns it.
-    async fn line(&mut self, text: &str) -> String {
+    pub(crate) async fn line(&mut self, text: &str) -> String {
         let read = async {
             while let Some(line) = self.lines.next_line().await.unwrap() {
                 self.seen.push(line.clone());
@@ -81,13 +88,13 @@ impl Program {
         }
     }
 
-    fn signal(&self, signal: rustix::process::Signal) {
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_raw(self.child.id().unwrap().try_into().unwrap()).unwrap();
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
     /// Reads to the end and returns every line and the exit code.
-    async fn end(mut self) -> (Vec<String>, Option<i32>) {
+    pub(crate) async fn end(mut self) -> (Vec<String>, Option<i32>) {
         let read = async {
             while let Some(line) = self.lines.next_line().await.unwrap() {
                 self.seen.push(line);

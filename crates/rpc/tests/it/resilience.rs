@@ -295,3 +295,35 @@ async fn a_try_that_could_not_end_in_time_is_not_begun() {
     assert!(began.elapsed() < Duration::from_secs(1), "it slept through its own end");
     assert_eq!(fleet.runs(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_restart_at_their_addresses_fail_no_call_though_no_registry_tells_of_it() {
+    let mut fleet = Fleet::start(5).await;
+    let registry: Arc<dyn Registry> = fleet.registry.clone();
+    let client = Client::builder().registry(registry).build();
+    let (over, done) = (Arc::<AtomicBool>::default(), Arc::<AtomicU32>::default());
+    let callers: Vec<_> = (0..8)
+        .map(|_| {
+            let (client, over, done) = (client.clone(), over.clone(), done.clone());
+            tokio::spawn(async move {
+                while !over.load(Ordering::SeqCst) {
+                    call(&client).await?;
+                    done.fetch_add(1, Ordering::SeqCst);
+                }
+                Ok::<_, Error>(())
+            })
+        })
+        .collect();
+    let mut restarted = Vec::new();
+    for world in fleet.worlds.drain(..) {
+        assert_eq!(world.running.stop(LIMIT).await, 0);
+        let again = Endpoint::unary("Try.It", |_, _: Text| async { Ok(text("again")) });
+        restarted.push(start(options().address(&*world.address), vec![again]).await);
+        let before = done.load(Ordering::SeqCst);
+        eventually("calls go on", || done.load(Ordering::SeqCst) >= before + 50 || over.load(Ordering::SeqCst)).await;
+    }
+    over.store(true, Ordering::SeqCst);
+    for caller in callers {
+        caller.await.unwrap().unwrap();
+    }
+}
