@@ -41,6 +41,7 @@
 //! | `registry-consul` | no | `--registry consul`: the services that a Consul agent knows, go-micro's too |
 //! | `registry-dns` | no | `--registry dns`: SRV records, or addresses with a known port |
 //! | `registry-embedded` | yes, by `embedded` | `--registry embedded`: the services of this machine |
+//! | `registry-gossip` | no | `--registry gossip`: the processes tell each other, no server; one seed is enough |
 //! | `registry-mdns` | yes, by `mdns` | `--registry mdns`: the services of the local network, go-micro's too |
 //! | `registry-static` | no | `--registry static`: a list in the address or in a file |
 //! | `full` | no | every plugin |

@@ -9,4 +9,5 @@ mod codec;
 mod hooks;
 mod memory;
 mod registry_memory;
+mod registry_multi;
 mod tamper;

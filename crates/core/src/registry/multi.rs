@@ -1,5 +1,5 @@
 use std::any::Any;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures_util::future::{join_all, select_all};
 use tokio::time::Instant;
 
-use super::{Change, Registry, Service, Watch};
+use super::{Change, Listing, Registry, Service, Watch};
 use crate::{Error, Kind, Result};
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -125,7 +125,7 @@ impl Registry for Multi {
             Err(error) => return Err(error),
         };
         for services in answers {
-            merge(&mut merged, services, &BTreeSet::new());
+            merge(&mut merged, services);
         }
         Ok(merged)
     }
@@ -150,6 +150,8 @@ impl Registry for Multi {
             service: service.map(str::to_owned),
             sources,
             taken_away: BTreeSet::new(),
+            told: Listing::new(),
+            changes: VecDeque::new(),
             first_state: Some(Instant::now() + FIRST_STATE),
         }))
     }
@@ -165,11 +167,14 @@ impl fmt::Debug for Multi {
     }
 }
 
-/// One registry's watch and what it lists.
+/// A service and the id of one of its nodes.
+type Key = (String, String);
+
+/// One registry's watch and what it lists, a record with one node each.
 #[derive(Debug)]
 struct Source {
     watch: Option<Box<dyn Watch>>,
-    listed: Vec<Service>,
+    listed: BTreeMap<Key, Service>,
     /// It answered, or failed.
     heard: bool,
     pause: Duration,
@@ -181,15 +186,19 @@ struct MultiWatch {
     registry: Multi,
     service: Option<String>,
     sources: Vec<Source>,
-    /// Name and id of nodes that the primary took away and another still lists.
-    taken_away: BTreeSet<(String, String)>,
+    /// Nodes that the primary took away and another still lists.
+    taken_away: BTreeSet<Key>,
+    /// What the watcher was told, so that it hears of a change once though all registries tell it.
+    told: Listing,
+    /// What it is to hear next.
+    changes: VecDeque<Change>,
     /// Until when the first state waits for the others, so that it does not leave out what they list.
     first_state: Option<Instant>,
 }
 
 impl Source {
     fn new(watch: Option<Box<dyn Watch>>) -> Self {
-        Self { watch, listed: Vec::new(), heard: false, pause: FIRST_PAUSE, again: Instant::now() }
+        Self { watch, listed: BTreeMap::new(), heard: false, pause: FIRST_PAUSE, again: Instant::now() }
     }
 
     /// Waits for what happens next. Cancel-safe.
@@ -212,67 +221,72 @@ impl Source {
         change
     }
 
-    fn apply(&mut self, change: &Change) {
+    /// Takes a change, and returns the nodes that it is about.
+    fn apply(&mut self, change: Change) -> BTreeSet<Key> {
+        let mut touched = BTreeSet::new();
         match change {
-            Change::State(services) => self.listed.clone_from(services),
-            Change::Create(service) | Change::Update(service) => {
-                remove(&mut self.listed, service, false);
-                merge(&mut self.listed, vec![service.clone()], &BTreeSet::new());
+            Change::State(services) => {
+                let listed: BTreeMap<_, _> = services.into_iter().flat_map(one_by_one).collect();
+                touched.extend(listed.keys().chain(self.listed.keys()).cloned());
+                self.listed = listed;
             }
-            Change::Delete(service) => remove(&mut self.listed, service, true),
+            Change::Create(service) | Change::Update(service) => {
+                for (key, record) in one_by_one(service) {
+                    touched.insert(key.clone());
+                    self.listed.insert(key, record);
+                }
+            }
+            Change::Delete(service) => {
+                for (key, record) in one_by_one(service) {
+                    // It may live on in another version.
+                    if self.listed.get(&key).is_some_and(|listed| listed.version == record.version) {
+                        self.listed.remove(&key);
+                    }
+                    touched.insert(key);
+                }
+            }
         }
-    }
-
-    fn lists(&self, name: &str, id: &str) -> bool {
-        self.listed.iter().any(|service| service.name == name && service.nodes.iter().any(|node| node.id == id))
+        touched
     }
 }
 
 impl MultiWatch {
-    /// Returns what the watcher should hear of a change at one source.
-    fn taken(&mut self, from: usize, change: Change) -> Option<Change> {
-        let before = std::mem::take(&mut self.sources[from].listed);
-        self.sources[from].listed.clone_from(&before);
-        self.sources[from].apply(&change);
-        if from == 0 {
-            for (service, node) in before.iter().flat_map(|s| s.nodes.iter().map(move |node| (s, node))) {
-                if !self.sources[0].lists(&service.name, &node.id) {
-                    self.taken_away.insert((service.name.clone(), node.id.clone()));
-                }
+    /// Takes a change at one source, and notes what the watcher should hear of it.
+    fn take(&mut self, from: usize, change: Change) {
+        let is_state = matches!(change, Change::State(_));
+        let before: BTreeSet<Key> = match (from, &change) {
+            (0, Change::State(_)) => self.sources[0].listed.keys().cloned().collect(),
+            (0, Change::Delete(service)) => one_by_one(service.clone()).map(|(key, _)| key).collect(),
+            _ => BTreeSet::new(),
+        };
+        let before: Vec<Key> = before.into_iter().filter(|key| self.sources[0].listed.contains_key(key)).collect();
+        let touched = self.sources[from].apply(change);
+        let (primary, others) = self.sources.split_at(1);
+        self.taken_away.extend(before.into_iter().filter(|key| !primary[0].listed.contains_key(key)));
+        self.taken_away.retain(|key| {
+            !primary[0].listed.contains_key(key) && others.iter().any(|source| source.listed.contains_key(key))
+        });
+        let mut changes = Vec::new();
+        for key in touched {
+            let place = format!("{}\0{}", key.0, key.1);
+            // The primary has the say, then whoever comes first.
+            let counts = self.sources.iter().find_map(|source| source.listed.get(&key));
+            match counts.filter(|_| !self.taken_away.contains(&key)) {
+                Some(record) => changes.extend(self.told.put(place, record.clone())),
+                None => changes.extend(self.told.remove(&place)),
             }
         }
-        let sources = &self.sources;
-        self.taken_away.retain(|(name, id)| {
-            !sources[0].lists(name, id) && sources[1..].iter().any(|source| source.lists(name, id))
-        });
-        match change {
-            Change::State(_) => Some(Change::State(self.merged())),
-            Change::Create(service) => self.unless_hidden(from, service, false).map(Change::Create),
-            Change::Update(service) => self.unless_hidden(from, service, false).map(Change::Update),
-            Change::Delete(service) => self.unless_hidden(from, service, true).map(Change::Delete),
+        if is_state && !changes.is_empty() {
+            changes = vec![Change::State(self.told.services())];
         }
+        self.changes.extend(changes);
     }
+}
 
-    /// Leaves out the nodes of which another source has the say.
-    fn unless_hidden(&self, from: usize, mut service: Service, delete: bool) -> Option<Service> {
-        if from > 0 {
-            let name = service.name.clone();
-            service.nodes.retain(|node| {
-                let primary = self.sources[0].lists(&name, &node.id);
-                let others = delete && self.sources.iter().any(|source| source.lists(&name, &node.id));
-                !primary && !others && !self.taken_away.contains(&(name.clone(), node.id.clone()))
-            });
-        }
-        (!service.nodes.is_empty()).then_some(service)
-    }
-
-    fn merged(&self) -> Vec<Service> {
-        let mut all = self.sources[0].listed.clone();
-        for source in &self.sources[1..] {
-            merge(&mut all, source.listed.clone(), &self.taken_away);
-        }
-        all
-    }
+/// Returns a record of its own for each node.
+fn one_by_one(service: Service) -> impl Iterator<Item = (Key, Service)> {
+    let alone = service.with_no_nodes();
+    service.nodes.into_iter().map(move |node| ((alone.name.clone(), node.id.clone()), alone.with_only(node)))
 }
 
 #[async_trait]
@@ -283,8 +297,11 @@ impl Watch for MultiWatch {
                 let over = until <= Instant::now();
                 if self.sources[0].heard && (over || self.sources.iter().all(|source| source.heard)) {
                     self.first_state = None;
-                    return Ok(Change::State(self.merged()));
+                    self.changes.clear();
+                    return Ok(Change::State(self.told.services()));
                 }
+            } else if let Some(change) = self.changes.pop_front() {
+                return Ok(change);
             }
             let primary_heard = self.sources[0].heard;
             let service = self.service.as_deref();
@@ -309,23 +326,17 @@ impl Watch for MultiWatch {
                     None => continue,
                 },
             };
-            let told = self.taken(from, change);
-            if self.first_state.is_none()
-                && let Some(change) = told
-            {
-                return Ok(change);
-            }
+            self.take(from, change);
         }
     }
 }
 
 /// Adds the nodes that are not there yet, by name and id.
-fn merge(into: &mut Vec<Service>, services: Vec<Service>, except: &BTreeSet<(String, String)>) {
+fn merge(into: &mut Vec<Service>, services: Vec<Service>) {
     for mut service in services {
         let name = service.name.clone();
         service.nodes.retain(|node| {
-            !except.contains(&(name.clone(), node.id.clone()))
-                && !into.iter().any(|known| known.name == name && known.nodes.iter().any(|other| other.id == node.id))
+            !into.iter().any(|known| known.name == name && known.nodes.iter().any(|other| other.id == node.id))
         });
         match into.iter_mut().find(|known| known.name == service.name && known.version == service.version) {
             Some(known) => known.nodes.extend(service.nodes),
@@ -333,14 +344,4 @@ fn merge(into: &mut Vec<Service>, services: Vec<Service>, except: &BTreeSet<(Str
             None => into.push(service),
         }
     }
-}
-
-/// Takes nodes out: of the same version only, or of all.
-fn remove(from: &mut Vec<Service>, service: &Service, same_version: bool) {
-    for known in from.iter_mut() {
-        if known.name == service.name && (!same_version || known.version == service.version) {
-            known.nodes.retain(|node| service.nodes.iter().all(|gone| gone.id != node.id));
-        }
-    }
-    from.retain(|known| !known.nodes.is_empty());
 }

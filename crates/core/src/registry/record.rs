@@ -160,11 +160,20 @@ impl Node {
         self.address.parse().ok()
     }
 
-    /// Returns host and port; brackets round an IPv6 host are taken off.
+    /// Returns host and port, if the address is one that can be called; brackets round an IPv6 host are taken off. One
+    /// without brackets, no host and the port 0 are none.
     #[must_use]
     pub fn host_port(&self) -> Option<(&str, u16)> {
         let (host, port) = self.address.rsplit_once(':')?;
-        Some((host.trim_start_matches('[').trim_end_matches(']'), port.parse().ok()?))
+        let host = match host.strip_prefix('[') {
+            Some(inside) => inside.strip_suffix(']')?,
+            // Where the port begins is not known.
+            None if host.contains(':') => return None,
+            None => host,
+        };
+        let is_name = |host: &str| !host.bytes().any(|b| b.is_ascii_whitespace() || b"[]/@?#".contains(&b));
+        let port = port.parse().ok().filter(|port| *port > 0)?;
+        (!host.is_empty() && is_name(host)).then_some((host, port))
     }
 
     /// Returns the IP address, if the host is one.
@@ -230,6 +239,31 @@ mod tests {
         let service: Service = serde_json::from_str(text).unwrap();
         assert_eq!(service.endpoints[0].request.as_ref().unwrap().values[0].kind, "string");
         assert_eq!(service.nodes[0].host_port(), Some(("127.0.0.1", 37903)));
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_called_has_no_host_and_port() {
+        for bad in [
+            "",
+            ":",
+            "host",
+            "host:",
+            ":80",
+            "host:0",
+            "host:99999",
+            "host:x",
+            "::1:80",
+            "2001:db8::1",
+            "[::1]",
+            "[::1:80",
+        ]
+        .into_iter()
+        .chain(["[]:80", "[::1]x:80", "a b:80", "http://h:80", "u@h:80"])
+        {
+            assert_eq!(Node::new("n", bad).host_port(), None, "{bad:?}");
+        }
+        assert_eq!(Node::new("n", "h-1.example:65535").host_port(), Some(("h-1.example", 65535)));
+        assert_eq!(Node::new("n", "[fe80::1%eth0]:1").host_port(), Some(("fe80::1%eth0", 1)));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use micro_core::Result;
     feature = "registry-dns",
     feature = "registry-embedded",
     feature = "registry-etcd",
+    feature = "registry-gossip",
     feature = "registry-mdns",
     feature = "registry-static"
 ))]
@@ -29,6 +30,8 @@ const KNOWN: Known = Known {
         "embedded",
         #[cfg(feature = "registry-etcd")]
         "etcd",
+        #[cfg(feature = "registry-gossip")]
+        "gossip",
         #[cfg(feature = "registry-mdns")]
         "mdns",
         "memory",
@@ -44,12 +47,14 @@ const KNOWN: Known = Known {
         ("embedded", "registry-embedded"),
         #[cfg(not(feature = "registry-etcd"))]
         ("etcd", "registry-etcd"),
+        #[cfg(not(feature = "registry-gossip"))]
+        ("gossip", "registry-gossip"),
         #[cfg(not(feature = "registry-mdns"))]
         ("mdns", "registry-mdns"),
         #[cfg(not(feature = "registry-static"))]
         ("static", "registry-static"),
     ],
-    go_micro: &["nats", "kubernetes", "zookeeper", "eureka", "gossip", "cache", "proxy", "service"],
+    go_micro: &["nats", "kubernetes", "zookeeper", "eureka", "cache", "proxy", "service"],
 };
 
 /// Makes the registry of the choices; does no I/O. The first of several is the one that must work.
@@ -96,6 +101,11 @@ fn one(choice: &Choice, home: Option<&str>) -> Result<Arc<dyn Registry>> {
         "etcd" | "etcds" => {
             let options = RegistryOptions::new().address(choice.address.clone());
             Ok(Arc::new(micro_registry_etcd::Etcd::with_options(&options)?))
+        }
+        #[cfg(feature = "registry-gossip")]
+        "gossip" => {
+            let options = RegistryOptions::new().address(choice.address.clone());
+            Ok(Arc::new(micro_registry_gossip::Gossip::with_options(&options)?))
         }
         #[cfg(feature = "registry-mdns")]
         "mdns" => {

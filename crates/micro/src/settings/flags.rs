@@ -117,7 +117,8 @@ pub(crate) fn read(program: &str, args: &[String], own: &[Flag], layers: &mut La
     for name in names {
         if let Some(values) = matches.get_many::<String>(name) {
             let values: Vec<_> = values.map(String::as_str).collect();
-            layers.set(name, values.join(","), Source::Flag);
+            let between = if name == "registry" { ";" } else { "," };
+            layers.set(name, values.join(between), Source::Flag);
         }
     }
     Ok(matches.get_many::<String>("words").unwrap_or_default().cloned().collect())
@@ -143,7 +144,7 @@ fn command(program: &str, own: &[Flag]) -> Command {
 
 fn flag(name: &str, value: &str, help: &str, default: &str) -> Arg {
     let default = if default.is_empty() { String::new() } else { format!(" [default {default}]") };
-    let action = if name == "server_metadata" { ArgAction::Append } else { ArgAction::Set };
+    let action = if ["server_metadata", "registry"].contains(&name) { ArgAction::Append } else { ArgAction::Set };
     Arg::new(name.to_owned())
         .long(name.to_owned())
         .value_name(value.to_owned())

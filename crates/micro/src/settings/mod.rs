@@ -7,6 +7,7 @@ mod layers;
 mod listen;
 mod load;
 mod policy;
+mod registries;
 mod table;
 mod tls;
 
@@ -232,7 +233,7 @@ fn pairs(text: &str) -> Option<BTreeMap<String, String>> {
 }
 
 /// Reads a plugin's name and address: `kafka`, `kafka` with an address beside it, or `kafka://h1,h2?acks=all` at once;
-/// for registries also several, as `embedded,mdns`.
+/// for registries also several, as `embedded,mdns` or `etcd://h1,h2;consul://h3`.
 fn choices(layers: &Layers, kind: &'static str) -> Result<Vec<Choice>> {
     let text = layers.get(kind).unwrap_or("memory");
     let beside = match (kind, layers.source(kind), layers.source(&format!("{kind}_address"))) {
@@ -241,8 +242,7 @@ fn choices(layers: &Layers, kind: &'static str) -> Result<Vec<Choice>> {
         ("broker", ..) => layers.get("broker_address"),
         _ => layers.get("registry_address"),
     };
-    let names: Vec<&str> =
-        if text.contains("://") || kind == "broker" { vec![text] } else { text.split(',').collect() };
+    let names = if kind == "broker" { vec![text] } else { registries::apart(text) };
     let wrong = |name: &'static str, value: &str, error: Error| {
         Error::new(Kind::Config, format!("{} is not valid", layers.shown(name, value))).source(error)
     };
@@ -273,6 +273,7 @@ fn choices(layers: &Layers, kind: &'static str) -> Result<Vec<Choice>> {
 }
 
 fn shown(layers: &Layers, own: &[Flag]) -> Vec<String> {
+    let address = |text: &str| Address::parse(text).map_or_else(|_| "***".to_owned(), |address| address.to_string());
     let secret = |name: &str| own.iter().any(|flag| flag.secret && flag.name == name);
     layers
         .iter()
@@ -280,9 +281,8 @@ fn shown(layers: &Layers, own: &[Flag]) -> Vec<String> {
         .map(|(name, value, source)| {
             let value = match name {
                 name if secret(name) => "***".to_owned(),
-                "broker" | "registry" | "broker_address" | "registry_address" => {
-                    Address::parse(value).map_or_else(|_| "***".to_owned(), |address| address.to_string())
-                }
+                "registry" => registries::apart(value).into_iter().map(address).collect::<Vec<_>>().join(";"),
+                "broker" | "broker_address" | "registry_address" => address(value),
                 _ => value.to_owned(),
             };
             format!("{name}={value} ({source})")
@@ -360,6 +360,34 @@ mod tests {
     fn several_registries_are_a_list() {
         let settings = read(&[], &[], &["--registry", "memory,mdns"]).unwrap();
         assert_eq!(settings.registries.iter().map(|choice| &*choice.name).collect::<Vec<_>>(), ["memory", "mdns"]);
+    }
+
+    #[test]
+    fn each_of_several_registries_has_its_own_address() {
+        let hosts = |settings: &Settings| -> Vec<(String, Vec<String>)> {
+            let each = settings.registries.iter();
+            each.map(|choice| (choice.name.clone(), choice.address.hosts().to_vec())).collect()
+        };
+        let expected = [
+            ("etcd".to_owned(), vec!["h1:2379".to_owned(), "h2".to_owned()]),
+            ("consul".to_owned(), vec!["h3".to_owned()]),
+        ];
+        for args in [
+            &["--registry", "etcd://h1:2379,h2;consul://h3"][..],
+            &["--registry", "etcd://h1:2379,h2", "--registry", "consul://h3"],
+        ] {
+            assert_eq!(hosts(&read(&[], &[], args).unwrap()), expected);
+        }
+        let env = [("MICRO_REGISTRY", "etcd://u:hush@h1;consul://v:hush@h3?token=hush;memory")];
+        let settings = read(&[], &env, &[]).unwrap();
+        assert_eq!(settings.registries.len(), 3);
+        let shown = settings.shown.join(" ");
+        assert!(!shown.contains("hush") && shown.contains("consul://v:***@h3"), "{shown}");
+        // What stands beside is still the first one's.
+        let settings = read(&[], &[], &["--registry", "etcd;mdns", "--registry_address", "h1"]).unwrap();
+        assert_eq!(hosts(&settings), [("etcd".to_owned(), vec!["h1".to_owned()]), ("mdns".to_owned(), vec![])]);
+        let error = read(&[], &[], &["--registry", "embedded,etcd://h1"]).unwrap_err();
+        assert!(error.to_string().contains("the --registry address is not valid"), "{error}");
     }
 
     #[test]

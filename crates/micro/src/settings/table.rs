@@ -33,7 +33,12 @@ pub(crate) const TABLE: &[Setting] = &[
     setting("server_shed", "DURATION", "", "Refuses calls while all wait longer than this for their turn, as 50ms"),
     setting("register_ttl", "SECONDS", "60", "How long a registration lives without being refreshed"),
     setting("register_interval", "SECONDS", "30", "How often the registration is refreshed; 0 is never"),
-    setting("registry", "NAME|URI", DEFAULT_REGISTRY, "Where nodes are found; several are asked in this order"),
+    setting(
+        "registry",
+        "NAME|URI",
+        DEFAULT_REGISTRY,
+        "Where nodes are found; several, by ; or again, are asked in this order",
+    ),
     setting("registry_address", "ADDRESS,…", "", "Servers or folder of the registry"),
     setting("broker", "NAME|URI", DEFAULT_BROKER, "What carries events"),
     setting("broker_address", "ADDRESS,…", "", "Servers or folder of the broker"),

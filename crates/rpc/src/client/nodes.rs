@@ -33,12 +33,16 @@ impl Nodes {
         };
         let known = cache.get(service).await?;
         if known.candidates().is_empty() {
-            let registry = cache.registry();
-            let text = format!(
-                "service {service} is not registered in {} at {}; start it, and see that it uses the same registry",
-                registry.name(),
-                registry.address()
-            );
+            let (name, address) = (cache.registry().name(), cache.registry().address());
+            let text = match known.unusable() {
+                [] => format!(
+                    "service {service} is not registered in {name} at {address}; start it, and see that it uses the same registry"
+                ),
+                [wrong, ..] => format!(
+                    "no node of service {service} in {name} at {address} has an address that is host:port, one has {wrong:?}; \
+                     see what its program advertises"
+                ),
+            };
             return Err(Error::new(Kind::NoNode, text).id(CLIENT));
         }
         Ok(known.candidates().clone())

@@ -98,3 +98,59 @@ async fn the_registry_is_told_what_an_endpoint_takes_and_gives() {
     assert_eq!(records[1].metadata["handler"], "rpc");
     assert_eq!(records[1].request.as_ref().unwrap().name, "Text");
 }
+
+#[tokio::test]
+async fn a_node_whose_address_is_nonsense_is_passed_over_or_named_and_no_call_hangs() {
+    let registry = Arc::new(Memory::new());
+    let client = Client::builder().registry(Arc::clone(&registry) as Arc<dyn Registry>).build();
+    let nonsense = ["", "host", "host:0", "host:99999", "::1:80"];
+    for (number, address) in nonsense.iter().enumerate() {
+        let record = Service::new("who", "1").node(Node::new(format!("bad-{number}"), *address));
+        registry.register(&record, Duration::from_secs(60)).await.unwrap();
+    }
+    let before = std::time::Instant::now();
+    for _ in 0..100 {
+        let error = client.call::<Text, Text>("who", "Who.Are", &text("")).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::NoNode);
+        assert!(error.to_string().contains("no node of service who in memory"), "{error}");
+        assert!(error.to_string().contains("host:port, one has \"\""), "{error}");
+    }
+    assert!(before.elapsed() < Duration::from_secs(5), "{:?}", before.elapsed());
+    // One that can be called is enough.
+    let world = start(options(), vec![Endpoint::unary("Who.Are", |_, _: Text| async { Ok(text("good")) })]).await;
+    let good = Service::new("who", "1").node(Node::new("good", &world.address));
+    registry.register(&good, Duration::from_secs(60)).await.unwrap();
+    for _ in 0..20 {
+        let until = std::time::Instant::now() + Duration::from_secs(10);
+        loop {
+            match client.call::<Text, Text>("who", "Who.Are", &text("")).await {
+                Ok(answer) => break assert_eq!(answer.text, "good"),
+                // Until the cache has heard of it.
+                Err(error) => assert!(std::time::Instant::now() < until, "{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_two_nodes_of_one_id_calls_go_to_the_last_registered() {
+    let registry = Arc::new(Memory::new());
+    let client = Client::builder().registry(Arc::clone(&registry) as Arc<dyn Registry>).build();
+    let mut worlds = Vec::new();
+    for (version, name) in [("1", "old"), ("1", "newer"), ("2", "newest")] {
+        let who = Endpoint::unary("Who.Are", move |_, _: Text| async move { Ok(text(name)) });
+        let world = start(options(), vec![who]).await;
+        let record = Service::new("who", version).node(Node::new("same", &world.address));
+        registry.register(&record, Duration::from_secs(60)).await.unwrap();
+        worlds.push(world);
+        let until = std::time::Instant::now() + Duration::from_secs(10);
+        while client.call::<Text, Text>("who", "Who.Are", &text("")).await.unwrap().text != name {
+            assert!(std::time::Instant::now() < until, "{name} is not called");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        for _ in 0..20 {
+            assert_eq!(client.call::<Text, Text>("who", "Who.Are", &text("")).await.unwrap().text, name);
+        }
+    }
+}

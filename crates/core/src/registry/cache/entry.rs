@@ -114,7 +114,8 @@ impl State {
             Some(known) if !moved => known.stale = None,
             _ => {
                 let before = self.known.as_ref().map(|known| &known.candidates[..]).unwrap_or_default();
-                self.known = Some(Known { candidates: self.records.candidates(service, before), stale: None });
+                let candidates = self.records.candidates(service, before);
+                self.known = Some(Known { candidates, unusable: self.records.unusable(service), stale: None });
             }
         }
     }

@@ -24,6 +24,7 @@ const EMPTY_FOR: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub struct Known {
     candidates: Arc<Candidates>,
+    unusable: Arc<[String]>,
     stale: Option<Instant>,
 }
 
@@ -32,6 +33,12 @@ impl Known {
     #[must_use]
     pub fn candidates(&self) -> &Arc<Candidates> {
         &self.candidates
+    }
+
+    /// Returns the addresses, at most 8 of them, of nodes that are listed and left out, because an address is no `host:port`.
+    #[must_use]
+    pub fn unusable(&self) -> &[String] {
+        &self.unusable
     }
 
     /// Tells whether the registry is away, so that this is what was known before.

@@ -1,13 +1,36 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use crate::registry::{Change, Node, Service};
+use crate::registry::{Change, Node};
 use crate::selector::{Candidate, Candidates};
 
-/// The nodes of one service by their ids. A node that comes again, also in another version, replaces itself.
+/// How many nodes that are not as they should be are remembered, so that each is named only once.
+const REMEMBERED: usize = 1_024;
+
+/// So many addresses that cannot be called are kept, to be shown.
+const SHOWN: usize = 8;
+
+/// The nodes of one service by their ids. A node that comes again, also in another version, replaces itself: the last
+/// that is told counts.
 #[derive(Debug, Default)]
 pub(super) struct Records {
-    nodes: BTreeMap<String, (String, Node)>,
+    nodes: BTreeMap<String, Listed>,
+    /// What was named in the log.
+    named: HashSet<(String, &'static str)>,
+}
+
+#[derive(Debug)]
+struct Listed {
+    version: String,
+    node: Node,
+    /// The address before this one.
+    before: Option<String>,
+}
+
+impl Listed {
+    fn is(&self, version: &str, node: &Node) -> bool {
+        self.version == version && self.node == *node
+    }
 }
 
 impl Records {
@@ -15,22 +38,36 @@ impl Records {
     pub(super) fn apply(&mut self, service: &str, change: Change) -> bool {
         match change {
             Change::State(services) => {
-                let mut nodes = BTreeMap::new();
+                let mut nodes: BTreeMap<String, (String, Node)> = BTreeMap::new();
                 for record in services.into_iter().filter(|record| record.name == service) {
                     for node in record.nodes {
-                        nodes.insert(node.id.clone(), (record.version.clone(), node));
+                        let (id, address) = (node.id.clone(), node.address.clone());
+                        let other = nodes.insert(id.clone(), (record.version.clone(), node));
+                        if let Some((_, other)) = other.filter(|(_, other)| other.address != address) {
+                            self.name_twins(service, &id, &other.address, &address);
+                        }
                     }
                 }
-                let changed = nodes != self.nodes;
-                self.nodes = nodes;
+                let before = self.nodes.len();
+                self.nodes.retain(|id, _| nodes.contains_key(id));
+                let mut changed = self.nodes.len() < before;
+                for (version, node) in nodes.into_values() {
+                    changed |= self.put(service, &version, node);
+                }
                 changed
             }
-            Change::Create(record) | Change::Update(record) if record.name == service => self.put(record),
+            Change::Create(record) | Change::Update(record) if record.name == service => {
+                let mut changed = false;
+                for node in record.nodes {
+                    changed |= self.put(service, &record.version, node);
+                }
+                changed
+            }
             Change::Delete(record) if record.name == service => {
                 let before = self.nodes.len();
                 for node in &record.nodes {
                     // The node may live on in another version.
-                    if self.nodes.get(&node.id).is_some_and(|(version, _)| *version == record.version) {
+                    if self.nodes.get(&node.id).is_some_and(|listed| listed.version == record.version) {
                         self.nodes.remove(&node.id);
                     }
                 }
@@ -40,16 +77,55 @@ impl Records {
         }
     }
 
-    fn put(&mut self, record: Service) -> bool {
-        let mut changed = false;
-        for node in record.nodes {
-            let entry = (record.version.clone(), node);
-            if self.nodes.get(&entry.1.id) != Some(&entry) {
-                self.nodes.insert(entry.1.id.clone(), entry);
-                changed = true;
+    fn put(&mut self, service: &str, version: &str, node: Node) -> bool {
+        let known = self.nodes.get(&node.id);
+        if known.is_some_and(|known| known.is(version, &node)) {
+            return false;
+        }
+        let before = match known {
+            Some(known) if known.node.address == node.address => known.before.clone(),
+            Some(known) => Some(known.node.address.clone()),
+            None => None,
+        };
+        // One that moves does not come back to where it was: there are two.
+        let back = known.filter(|known| known.before.as_ref() == Some(&node.address)).map(|known| &known.node.address);
+        if let Some(other) = back.filter(|other| **other != node.address).cloned() {
+            self.name_twins(service, &node.id, &other, &node.address);
+        }
+        self.nodes.insert(node.id.clone(), Listed { version: version.to_owned(), node, before });
+        true
+    }
+
+    fn name_twins(&mut self, service: &str, node: &str, other: &str, address: &str) {
+        if self.is_first(node, "twins") {
+            tracing::warn!(
+                service,
+                node,
+                other,
+                address,
+                "two nodes have one id; the last counts. Give each an id of its own"
+            );
+        }
+    }
+
+    /// Tells whether this was not said of a node yet.
+    fn is_first(&mut self, node: &str, what: &'static str) -> bool {
+        if self.named.len() >= REMEMBERED {
+            self.named.clear();
+        }
+        self.named.insert((node.to_owned(), what))
+    }
+
+    /// Returns the addresses that cannot be called, some of them.
+    pub(super) fn unusable(&mut self, service: &str) -> Arc<[String]> {
+        let unusable = self.nodes.values().filter(|listed| listed.node.host_port().is_none());
+        let unusable: Vec<Node> = unusable.map(|listed| listed.node.clone()).collect();
+        for node in &unusable {
+            if self.is_first(&node.id, "address") {
+                tracing::warn!(service, node = %node.id, address = %node.address, "a node's address is no host:port; left out");
             }
         }
-        changed
+        unusable.into_iter().map(|node| node.address).take(SHOWN).collect()
     }
 
     /// Returns the nodes that can be called; those that did not change as the `Arc`s they were, and what is known of one
@@ -57,11 +133,7 @@ impl Records {
     pub(super) fn candidates(&self, service: &Arc<str>, before: &[Arc<Candidate>]) -> Arc<Candidates> {
         let mut versions: BTreeMap<&str, Arc<str>> = BTreeMap::new();
         let mut candidates = Vec::with_capacity(self.nodes.len());
-        for (version, node) in self.nodes.values() {
-            if node.host_port().is_none() {
-                tracing::warn!(%service, node = %node.id, address = %node.address, "a node's address is no host:port; left out");
-                continue;
-            }
+        for Listed { version, node, .. } in self.nodes.values().filter(|listed| listed.node.host_port().is_some()) {
             // Both are in the order of their ids.
             let old = before.binary_search_by(|old| old.node.id.cmp(&node.id)).ok().map(|place| &before[place]);
             if let Some(old) = old.filter(|old| old.node == *node && *old.version == **version) {
@@ -81,6 +153,7 @@ impl Records {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::Service;
     use crate::selector::{InFlight, Random};
 
     fn record(version: &str, id: &str, address: &str) -> Service {
@@ -103,10 +176,33 @@ mod tests {
     }
 
     #[test]
+    fn two_programs_with_one_id_are_named_once_and_one_that_moves_is_not() {
+        let mut records = Records::default();
+        for address in ["h:1", "h:2", "h:3"] {
+            assert!(records.apply("s", Change::Update(record("1", "moves", address))));
+        }
+        assert!(records.named.is_empty(), "{:?}", records.named);
+        for address in ["h:1", "h:2", "h:1", "h:2", "h:1"] {
+            assert!(records.apply("s", Change::Update(record("1", "twin", address))));
+        }
+        let twins = Change::State(vec![record("1", "a", "h:1"), record("2", "a", "h:2")]);
+        for told in [true, false, false] {
+            assert_eq!(records.apply("s", twins.clone()), told, "the same state changes nothing");
+            assert_eq!(addresses(&records), ["h:2"]);
+        }
+        let named: Vec<_> = records.named.iter().map(|(id, _)| id.as_str()).collect();
+        assert!(named.len() == 2 && named.contains(&"twin") && named.contains(&"a"), "{named:?}");
+    }
+
+    #[test]
     fn a_node_without_a_port_is_left_out() {
         let mut records = Records::default();
         records.apply("s", Change::State(vec![record("1", "a", "nonsense"), record("1", "b", "[::1]:80")]));
         assert_eq!(addresses(&records), ["[::1]:80"]);
+        for _ in 0..2 {
+            assert_eq!(*records.unusable("s"), ["nonsense".to_owned()]);
+            assert_eq!(records.named.len(), 1);
+        }
     }
 
     #[test]

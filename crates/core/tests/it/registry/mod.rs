@@ -2,6 +2,7 @@ mod cache;
 mod flaky;
 mod memory;
 mod multi;
+mod nonsense;
 
 use std::time::Duration;
 
