@@ -18,6 +18,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How long the first state waits for the registries beside the primary.
 const FIRST_STATE: Duration = Duration::from_secs(1);
 
+/// For how long what another says of a node that the primary took away is taken for late news.
+const LATE: Duration = Duration::from_secs(10);
+
 /// Several registries as one: a node is registered in all, and found in any.
 ///
 /// The first is the primary: its failure is an error, its answer is enough, and a node it took away is gone even while
@@ -149,7 +152,8 @@ impl Registry for Multi {
             registry: self.clone(),
             service: service.map(str::to_owned),
             sources,
-            taken_away: BTreeSet::new(),
+            taken_away: BTreeMap::new(),
+            forgot: Instant::now(),
             told: Listing::new(),
             changes: VecDeque::new(),
             first_state: Some(Instant::now() + FIRST_STATE),
@@ -186,8 +190,10 @@ struct MultiWatch {
     registry: Multi,
     service: Option<String>,
     sources: Vec<Source>,
-    /// Nodes that the primary took away and another still lists.
-    taken_away: BTreeSet<Key>,
+    /// Nodes that the primary took away, and when: another still lists them, or may tell late that they came.
+    taken_away: BTreeMap<Key, Instant>,
+    /// When those of no use any more were forgotten.
+    forgot: Instant,
     /// What the watcher was told, so that it hears of a change once though all registries tell it.
     told: Listing,
     /// What it is to hear next.
@@ -261,17 +267,28 @@ impl MultiWatch {
         };
         let before: Vec<Key> = before.into_iter().filter(|key| self.sources[0].listed.contains_key(key)).collect();
         let touched = self.sources[from].apply(change);
-        let (primary, others) = self.sources.split_at(1);
-        self.taken_away.extend(before.into_iter().filter(|key| !primary[0].listed.contains_key(key)));
-        self.taken_away.retain(|key| {
-            !primary[0].listed.contains_key(key) && others.iter().any(|source| source.listed.contains_key(key))
-        });
+        let now = Instant::now();
+        for key in before.into_iter().filter(|key| !self.sources[0].listed.contains_key(key)) {
+            self.taken_away.insert(key, now);
+        }
+        if from == 0 {
+            for key in touched.iter().filter(|key| self.sources[0].listed.contains_key(*key)) {
+                self.taken_away.remove(key);
+            }
+        }
+        if self.forgot + LATE <= now {
+            self.forgot = now;
+            let others = &self.sources[1..];
+            self.taken_away.retain(|key, since| {
+                *since + LATE > now || others.iter().any(|source| source.listed.contains_key(key))
+            });
+        }
         let mut changes = Vec::new();
         for key in touched {
             let place = format!("{}\0{}", key.0, key.1);
             // The primary has the say, then whoever comes first.
             let counts = self.sources.iter().find_map(|source| source.listed.get(&key));
-            match counts.filter(|_| !self.taken_away.contains(&key)) {
+            match counts.filter(|_| !self.taken_away.contains_key(&key)) {
                 Some(record) => changes.extend(self.told.put(place, record.clone())),
                 None => changes.extend(self.told.remove(&place)),
             }

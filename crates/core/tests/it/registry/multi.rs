@@ -191,3 +191,20 @@ async fn one_that_dies_and_comes_back_empty_takes_no_node_along() {
     silent(&mut watch).await;
     assert_eq!(ids(&first.memory.get("s").await.unwrap()), ["a"]);
 }
+
+#[tokio::test]
+async fn what_another_tells_late_of_a_node_that_is_gone_is_not_told() {
+    let (first, second, multi) = two();
+    let mut watch = multi.watch(Some("s")).await.unwrap();
+    assert_eq!(next(&mut watch).await, Change::State(vec![]));
+    first.memory.register(&service("s", "1", "a"), TTL).await.unwrap();
+    first.memory.deregister(&service("s", "1", "a")).await.unwrap();
+    assert_eq!(next(&mut watch).await, Change::Create(service("s", "1", "a")));
+    assert_eq!(next(&mut watch).await, Change::Delete(service("s", "1", "a")));
+    second.memory.register(&service("s", "1", "a"), TTL).await.unwrap();
+    silent(&mut watch).await;
+    second.memory.deregister(&service("s", "1", "a")).await.unwrap();
+    silent(&mut watch).await;
+    first.memory.register(&service("s", "1", "a"), TTL).await.unwrap();
+    assert_eq!(next(&mut watch).await, Change::Create(service("s", "1", "a")));
+}
