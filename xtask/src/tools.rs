@@ -121,7 +121,7 @@ fn need_pip() -> Result<()> {
 }
 
 /// Programs that tests start, each with the Debian package that has it.
-const SERVERS: &[(&str, &str)] = &[("etcd", "etcd-server"), ("etcdctl", "etcd-client"), ("openssl", "openssl")];
+const SERVERS: &[(&str, &str)] = &[("etcd", "etcd-server"), ("etcdctl", "etcd-client")];
 
 /// Installs what tests start and what is missing.
 pub(crate) fn servers() -> Result<()> {
