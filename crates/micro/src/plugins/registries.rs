@@ -10,7 +10,8 @@ use micro_core::Result;
     feature = "registry-embedded",
     feature = "registry-etcd",
     feature = "registry-mdns",
-    feature = "registry-static"
+    feature = "registry-static",
+    feature = "registry-zookeeper"
 ))]
 use micro_core::registry::RegistryOptions;
 use micro_core::registry::{Memory, Multi, Registry};
@@ -34,6 +35,8 @@ const KNOWN: Known = Known {
         "memory",
         #[cfg(feature = "registry-static")]
         "static",
+        #[cfg(feature = "registry-zookeeper")]
+        "zookeeper",
     ],
     by_feature: &[
         #[cfg(not(feature = "registry-consul"))]
@@ -48,8 +51,10 @@ const KNOWN: Known = Known {
         ("mdns", "registry-mdns"),
         #[cfg(not(feature = "registry-static"))]
         ("static", "registry-static"),
+        #[cfg(not(feature = "registry-zookeeper"))]
+        ("zookeeper", "registry-zookeeper"),
     ],
-    go_micro: &["nats", "kubernetes", "zookeeper", "eureka", "gossip", "cache", "proxy", "service"],
+    go_micro: &["nats", "kubernetes", "eureka", "gossip", "cache", "proxy", "service"],
 };
 
 /// Makes the registry of the choices; does no I/O. The first of several is the one that must work.
@@ -106,6 +111,11 @@ fn one(choice: &Choice, home: Option<&str>) -> Result<Arc<dyn Registry>> {
         "static" => {
             let options = RegistryOptions::new().address(choice.address.clone());
             Ok(Arc::new(micro_registry_static::Static::with_options(&options)?))
+        }
+        #[cfg(feature = "registry-zookeeper")]
+        "zookeeper" | "zk" => {
+            let options = RegistryOptions::new().address(choice.address.clone());
+            Ok(Arc::new(micro_registry_zookeeper::ZooKeeper::with_options(&options)?))
         }
         other => Err(KNOWN.unknown(other)),
     }
