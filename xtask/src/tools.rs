@@ -121,12 +121,18 @@ fn need_pip() -> Result<()> {
 }
 
 /// Programs that tests start, each with the Debian package that has it.
-const SERVERS: &[(&str, &str)] = &[("etcd", "etcd-server"), ("etcdctl", "etcd-client"), ("openssl", "openssl")];
+const SERVERS: &[(&str, &str)] = &[("etcd", "etcd-server"), ("etcdctl", "etcd-client")];
+
+/// What the Debian package zookeeper has, which is no program.
+const ZOOKEEPER: &str = "/usr/share/java/zookeeper.jar";
 
 /// Installs what tests start and what is missing.
 pub(crate) fn servers() -> Result<()> {
     let missing = SERVERS.iter().filter(|(program, _)| on_path(program).is_none());
-    let packages: Vec<_> = missing.map(|(_, package)| *package).collect();
+    let mut packages: Vec<_> = missing.map(|(_, package)| *package).collect();
+    if !Path::new(ZOOKEEPER).is_file() {
+        packages.push("zookeeper");
+    }
     if packages.is_empty() { Ok(()) } else { install(&packages) }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::{Failure, Ports, Process, Result, wait};
+use crate::{Authority, Failure, Ports, Process, Result, wait};
 
 /// The program itself, ready.
 const PROGRAM: &str = "MICRO_CONSUL";
@@ -95,7 +95,8 @@ impl Consul {
         format!("127.0.0.1:{}", self.ports.port(4))
     }
 
-    /// Returns the folder with `consul-agent-ca.pem`, and `dc1-client-consul-0.pem` with its `-key.pem`.
+    /// Returns the folder with `ca.pem`, `client.pem` and `client.key`, and `other-ca.pem` of an authority that signed nothing
+    /// here.
     #[must_use]
     pub fn certificates(&self) -> &Path {
         self.folder.path()
@@ -196,16 +197,11 @@ pub fn consul_place() -> Result<PathBuf> {
     Ok(cache.join(format!("consul-{VERSION}")).join("consul"))
 }
 
-/// By the program's own command: an authority, a server of it, a client of it.
 fn make_certificates(folder: &Path) -> Result<()> {
-    let program = consul_program()?;
-    let server = ["cert", "create", "-server", "-dc", "dc1", "-additional-ipaddress", "127.0.0.1"];
-    for arguments in [&["ca", "create"][..], &server, &["cert", "create", "-client", "-dc", "dc1"]] {
-        let mut command = Command::new(&program);
-        command.arg("tls").args(arguments).current_dir(folder);
-        Process::start("consul tls", &mut command, &folder.join("tls.log"))?.finish(START)?;
-    }
-    Ok(())
+    let authority = Authority::in_folder(folder, "ca")?;
+    authority.sign("server", &["127.0.0.1", "localhost"])?;
+    authority.sign("client", &["localhost"])?;
+    Authority::in_folder(folder, "other-ca").map(drop)
 }
 
 fn launch(folder: &Path, ports: &Ports, setup: Setup) -> Result<Process> {
@@ -234,9 +230,9 @@ fn settings(folder: &Path, ports: &Ports, setup: Setup) -> String {
             let file = |name: &str| folder.join(name).display().to_string();
             let more = format!(
                 r#","tls":{{"https":{{"ca_file":"{}","cert_file":"{}","key_file":"{}","verify_incoming":true}}}}"#,
-                file("consul-agent-ca.pem"),
-                file("dc1-server-consul-0.pem"),
-                file("dc1-server-consul-0-key.pem"),
+                file("ca.pem"),
+                file("server.pem"),
+                file("server.key"),
             );
             (more, i32::from(ports.port(4)))
         }

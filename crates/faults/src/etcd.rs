@@ -10,15 +10,11 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::{Failure, Ports, Process, Result, wait};
+use crate::{Authority, Failure, Ports, Process, Result, wait};
 
 /// Generous: other tests may start servers at the same time.
 const READY: Duration = Duration::from_secs(60);
 const ASKED: Duration = Duration::from_secs(2);
-const COMMAND: Duration = Duration::from_secs(30);
-
-/// From yesterday on, for ten years: a clock may be set back while a server runs.
-const LIFE: &str = "3650";
 
 /// One server. Dropped, it is killed and its data removed. What is done to it can be done from several threads.
 ///
@@ -46,7 +42,7 @@ impl Etcd {
     ///
     /// # Errors
     ///
-    /// As [`start`](Self::start), and if the certificates cannot be made by `openssl`.
+    /// As [`start`](Self::start), and if the certificates cannot be written.
     pub fn start_secure() -> Result<Self> {
         Self::begin(true)
     }
@@ -209,29 +205,9 @@ impl Etcd {
     }
 
     fn make_certificates(&self) -> Result<()> {
-        let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
-        for authority in ["ca", "other-ca"] {
-            let (secret, file) = (format!("{authority}.key"), format!("{authority}.pem"));
-            let subject = format!("/CN={authority}");
-            let own = ["-x509", "-days", LIFE, "-subj", &subject, "-keyout", &secret, "-out", &file];
-            self.openssl(&[&["req"], &key[..], &own].concat())?;
-        }
-        let request = ["-subj", "/CN=etcd", "-keyout", "server.key", "-out", "server.csr"];
-        self.openssl(&[&["req"], &key[..], &request].concat())?;
-        let names = self.folder().join("names.cnf");
-        fs::write(&names, "subjectAltName=IP:127.0.0.1,DNS:localhost\nextendedKeyUsage=serverAuth\n")
-            .map_err(|e| Failure::new(format!("cannot write {}: {e}", names.display())))?;
-        let sign = ["x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"];
-        let file = ["-days", LIFE, "-extfile", "names.cnf", "-out", "server.pem"];
-        self.openssl(&[&sign[..], &file].concat())
-    }
-
-    fn openssl(&self, arguments: &[&str]) -> Result<()> {
-        let mut command = Command::new("openssl");
-        command.args(arguments).current_dir(self.folder());
-        Process::start("openssl", &mut command, &self.folder().join("openssl.log"))
-            .map_err(|failure| Failure::new(format!("{failure}; install openssl")))?
-            .finish(COMMAND)
+        let authority = Authority::in_folder(self.folder(), "ca")?;
+        authority.sign("server", &["127.0.0.1", "localhost"])?;
+        Authority::in_folder(self.folder(), "other-ca").map(drop)
     }
 
     fn scheme(&self) -> &'static str {

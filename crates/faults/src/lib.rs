@@ -5,6 +5,7 @@
 //! | [`kafka`] | a Kafka cluster of a test's own, its nodes killed, paused and started again; the one that all tests share |
 //! | [`Etcd`] | a real etcd of a test's own, killed, paused and started again, with or without its data, TLS and accounts |
 //! | [`Consul`] | a Consul agent of a test's own, killed, paused and started again |
+//! | [`ZooKeeper`] | a ZooKeeper of a test's own, killed, paused and started again, with or without its data |
 //! | [`Proxy`] | stands in front of a server and cuts, holds, half-opens, delays or throttles its connections, and flips bits of what goes through ([`Corruption`]) |
 //! | [`Authority`] | signs certificates: of servers and clients, out of date, for another name |
 //! | [`Process`] | any server as a child process that never outlives the test |
@@ -24,6 +25,7 @@ mod ports;
 mod process;
 mod proxy;
 mod wait;
+mod zookeeper;
 
 pub use authority::{Authority, Signed, Validity};
 pub use consul::{Consul, consul_place, consul_program};
@@ -32,3 +34,4 @@ pub use failure::{Failure, Result};
 pub use ports::Ports;
 pub use process::Process;
 pub use proxy::{Corruption, Direction, Proxy};
+pub use zookeeper::ZooKeeper;

@@ -1,7 +1,7 @@
-use std::path::PathBuf;
 use std::time::Duration;
 
 use micro_core::address::{Address, Secret};
+use micro_core::tls::{ClientTls, TLS_PARAMS};
 use micro_core::{Error, Kind, Result};
 
 const DEFAULT_SERVER: &str = "127.0.0.1:8500";
@@ -10,7 +10,7 @@ const DEFAULT_PORT: u16 = 8500;
 /// Where Consul's own programs look for a token.
 const TOKEN: &str = "CONSUL_HTTP_TOKEN";
 
-const PARAMETERS: [&str; 9] = ["token", "domain", "tls", "ca", "cert", "key", "timeout_ms", "wait_ms", "stale"];
+const PARAMETERS: [&str; 5] = ["token", "domain", "timeout_ms", "wait_ms", "stale"];
 
 /// Consul lets nobody wait longer.
 const LONGEST_WAIT: u64 = 600_000;
@@ -23,10 +23,7 @@ pub(crate) struct Config {
     pub(crate) token: Option<Secret>,
     /// Empty is go-micro's own world.
     pub(crate) domain: String,
-    pub(crate) tls: bool,
-    pub(crate) ca: Option<PathBuf>,
-    /// The client's certificate and its key.
-    pub(crate) identity: Option<(PathBuf, PathBuf)>,
+    pub(crate) tls: Option<ClientTls>,
     /// For each call.
     pub(crate) timeout: Duration,
     /// How long a question of a watch waits for a change.
@@ -44,38 +41,29 @@ impl Config {
         if !address.path().trim_matches('/').is_empty() {
             return Err(config(format!("the address {address} has a path; another world of services is ?domain=")));
         }
-        address.check_params(&PARAMETERS)?;
+        address.check_params(&[&PARAMETERS[..], &TLS_PARAMS[..]].concat())?;
         let positive = |name, default: u64| match address.parsed::<u64>(name)? {
             Some(0) => Err(config(format!("{name}=0 of the address must be more than 0"))),
             given => Ok(Duration::from_millis(given.unwrap_or(default).min(LONGEST_WAIT))),
         };
-        let path = |name| address.param(name).map(PathBuf::from);
-        let identity = match (path("cert"), path("key")) {
-            (Some(cert), Some(key)) => Some((cert, key)),
-            (None, None) => None,
-            _ => return Err(config("of cert and key the address names only one; name both, or none".to_owned())),
-        };
-        let read = Self {
+        Ok(Self {
             server: server(address)?,
             token: token(address)?,
             domain: domain(address)?,
-            tls: address.parsed("tls")?.unwrap_or(scheme == "consuls"),
-            ca: path("ca"),
-            identity,
+            tls: match (scheme, address.param("tls")) {
+                ("consuls", None) => ClientTls::from_address(&address.clone().with_param("tls", "true"))?,
+                _ => ClientTls::from_address(address)?,
+            },
             timeout: positive("timeout_ms", 5_000)?,
             wait: positive("wait_ms", 30_000)?,
             stale: address.parsed("stale")?.unwrap_or(false),
-        };
-        if !read.tls && (read.ca.is_some() || read.identity.is_some()) {
-            return Err(config("the address names certificates but asks for no TLS: add tls=true".to_owned()));
-        }
-        Ok(read)
+        })
     }
 
     /// The address as it is shown, without the token.
     pub(crate) fn shown(&self) -> String {
         let domain = if self.domain.is_empty() { String::new() } else { format!("?domain={}", self.domain) };
-        format!("{}://{}{domain}", if self.tls { "consuls" } else { "consul" }, self.server)
+        format!("{}://{}{domain}", if self.tls.is_some() { "consuls" } else { "consul" }, self.server)
     }
 }
 
@@ -133,11 +121,12 @@ mod tests {
     #[test]
     fn without_an_address_it_is_go_micros_agent() {
         let config = read("").unwrap();
-        assert_eq!((config.server.as_str(), config.domain.as_str(), config.tls), (DEFAULT_SERVER, "", false));
+        assert_eq!((config.server.as_str(), config.domain.as_str(), config.tls), (DEFAULT_SERVER, "", None));
         assert_eq!(read("consul://h").unwrap().server, "h:8500");
         assert_eq!(read("consul://[::1]").unwrap().server, "[::1]:8500");
         assert_eq!(read("[::1]:1").unwrap().server, "[::1]:1");
-        assert!(read("consuls://h").unwrap().tls);
+        assert_eq!(read("consuls://h").unwrap().tls, Some(ClientTls::new()));
+        assert_eq!(read("consuls://h?tls=false").unwrap().tls, None);
     }
 
     #[test]
@@ -159,7 +148,7 @@ mod tests {
             ("consul://h?domain=a.b", "domain=a.b"),
             ("consul://h?timeout_ms=0", "timeout_ms=0"),
             ("consul://h?ca=/x", "tls=true"),
-            ("consuls://h?cert=/x", "cert and key"),
+            ("consuls://h?cert=/x", "needs its key"),
             ("consul://h?token=a%0Ab", "token"),
         ] {
             let error = read(address).unwrap_err();

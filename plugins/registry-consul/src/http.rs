@@ -1,16 +1,17 @@
 //! Questions to the agent: one pooled client a registry, each answer within a time and a size.
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use micro_core::{Error, Kind, Result};
+use micro_tls::Connector;
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Client, Method, Response, StatusCode, Url};
-use tokio::sync::OnceCell;
+use rustls::{ClientConfig, RootCertStore};
 use tokio::time::timeout;
 
 use crate::config::Config;
-use crate::tls;
 
 /// No answer may be larger.
 const LARGEST: usize = 64 << 20;
@@ -28,7 +29,15 @@ const FILTERED: &str = "x-consul-results-filtered-by-acls";
 /// The way to an agent.
 pub(crate) struct Http {
     pub(crate) config: Config,
-    client: OnceCell<Client>,
+    tls: Option<Connector>,
+    made: Mutex<Option<Made>>,
+}
+
+/// A client, and the certificates that it was made with.
+#[derive(Clone)]
+struct Made {
+    tls: Option<Arc<ClientConfig>>,
+    client: Client,
 }
 
 /// What the agent answered.
@@ -52,7 +61,21 @@ impl Answer {
 
 impl Http {
     pub(crate) fn new(config: Config) -> Self {
-        Self { config, client: OnceCell::new() }
+        let tls = config.tls.clone().map(|tls| Connector::new(tls, &[]));
+        Self { config, tls, made: Mutex::default() }
+    }
+
+    /// The one client, made anew when the certificates were.
+    fn client(&self) -> Result<Client> {
+        let tls = self.tls.as_ref().map(Connector::config).transpose()?;
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = |made: &&Made| made.tls.as_ref().map(Arc::as_ptr) == tls.as_ref().map(Arc::as_ptr);
+        if let Some(made) = made.as_ref().filter(same) {
+            return Ok(made.client.clone());
+        }
+        let client = client(&self.config, tls.as_deref())?;
+        *made = Some(Made { tls, client: client.clone() });
+        Ok(client)
     }
 
     /// Asks. `None` is Consul's "there is no such thing".
@@ -90,8 +113,7 @@ impl Http {
         limit: Duration,
     ) -> Result<Option<Answer>> {
         let url = self.url(path, query)?;
-        let client = self.client.get_or_try_init(async || client(&self.config)).await?;
-        let mut request = client.request(method, url);
+        let mut request = self.client()?.request(method, url);
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body);
         }
@@ -119,7 +141,7 @@ impl Http {
     }
 
     fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Url> {
-        let scheme = if self.config.tls { "https" } else { "http" };
+        let scheme = if self.config.tls.is_some() { "https" } else { "http" };
         let url = Url::parse(&format!("{scheme}://{}/v1", self.config.server)).ok();
         let url = url.and_then(|mut url| {
             url.path_segments_mut().ok()?.extend(path);
@@ -217,7 +239,7 @@ impl fmt::Debug for Http {
     }
 }
 
-fn client(config: &Config) -> Result<Client> {
+fn client(config: &Config, tls: Option<&ClientConfig>) -> Result<Client> {
     let mut headers = HeaderMap::new();
     if let Some(token) = &config.token {
         let value = HeaderValue::from_str(token.reveal());
@@ -226,7 +248,7 @@ fn client(config: &Config) -> Result<Client> {
         headers.insert(TOKEN, value);
     }
     let builder = Client::builder()
-        .tls_backend_preconfigured(tls::settings(config)?)
+        .tls_backend_preconfigured(tls.cloned().map_or_else(nobody, Ok)?)
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
@@ -236,4 +258,13 @@ fn client(config: &Config) -> Result<Client> {
         .pool_idle_timeout(IDLE_TIME)
         .default_headers(headers);
     builder.build().map_err(|error| Error::new(Kind::Config, format!("no client for Consul can be made: {error}")))
+}
+
+/// An address without TLS gets settings that trust nobody: the client wants some.
+fn nobody() -> Result<ClientConfig> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::new(Kind::Internal, "TLS has no version to speak").source(error))?;
+    Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }

@@ -9,7 +9,6 @@ mod config;
 mod convert;
 mod http;
 mod registry;
-mod tls;
 mod watch;
 
 pub use registry::Consul;

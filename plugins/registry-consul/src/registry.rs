@@ -27,6 +27,7 @@ use crate::watch::Watching;
 /// | `tls` | `false`; `true` for `consuls://` | speaks TLS |
 /// | `ca` | the system's | the authorities, as a PEM file |
 /// | `cert`, `key` | none | our certificate and its key, as PEM files |
+/// | `verify` | `true` | `false` believes any certificate |
 /// | `timeout_ms` | 5000 | how long any call may take |
 /// | `wait_ms` | 30000 | how long a watch asks before it asks again |
 /// | `stale` | `false` | any server may answer, also one that is behind or has no leader |

@@ -1,9 +1,11 @@
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::stream;
 use http::uri::PathAndQuery;
+use micro_tls::Connector;
 use prost::Message;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
@@ -14,6 +16,7 @@ use tonic::{Code, Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 use crate::config::{Account, Config, text_of};
+use crate::dial::Dial;
 use crate::error::Failed;
 use crate::wire::{self, AuthenticateRequest, AuthenticateResponse};
 
@@ -23,6 +26,7 @@ const LONGEST: usize = 16 << 20;
 /// The servers, tried in turn; one connection to the one that answers.
 pub(crate) struct Client {
     pub(crate) config: Config,
+    tls: Option<Arc<Connector>>,
     servers: Vec<Mutex<Server>>,
     /// The place of the server that answered last.
     current: AtomicUsize,
@@ -62,7 +66,8 @@ struct Used {
 impl Client {
     pub(crate) fn new(config: Config) -> Self {
         let servers = config.servers.iter().map(|_| Mutex::default()).collect();
-        Self { config, servers, current: AtomicUsize::new(0), token: Mutex::default() }
+        let tls = config.tls.clone().map(|tls| Arc::new(Connector::new(tls, &["h2"])));
+        Self { config, tls, servers, current: AtomicUsize::new(0), token: Mutex::default() }
     }
 
     /// Does something with a server that answers, within the limit of a call as a whole.
@@ -137,8 +142,17 @@ impl Client {
             used.old = true;
             return Ok(channel.clone());
         }
-        let endpoint = self.config.endpoint(&self.config.servers[place]).map_err(Failed::Setting)?;
-        let channel = endpoint.connect_timeout(limit).connect().await;
+        let name = &self.config.servers[place];
+        let endpoint = self.config.endpoint(name).map_err(Failed::Setting)?.connect_timeout(limit);
+        let channel = match &self.tls {
+            None => endpoint.connect().await,
+            Some(connector) => {
+                // What is wrong with the files is said before anybody is dialled.
+                connector.config().map_err(Failed::Setting)?;
+                let dial = Dial { connector: Arc::clone(connector), server: name.clone() };
+                endpoint.connect_with_connector(dial).await
+            }
+        };
         let channel = channel.map_err(|error| Failed::Broken(text_of(&error)))?;
         server.channel = Some(channel.clone());
         server.generation += 1;

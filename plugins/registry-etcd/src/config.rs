@@ -1,19 +1,15 @@
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use micro_core::address::{Address, Secret};
+use micro_core::tls::{ClientTls, TLS_PARAMS};
 use micro_core::{Error, Kind, Result};
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
+use tonic::transport::Endpoint;
 
 use crate::keys;
 
 const DEFAULT_SERVER: &str = "127.0.0.1:2379";
 const DEFAULT_PORT: u16 = 2379;
-const PARAMETERS: &[&str] = &["domain", "timeout_ms", "tls", "ca", "cert", "key"];
-
-/// Where systems keep the authorities that they trust.
-const SYSTEM: [&str; 3] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+const PARAMETERS: &[&str] = &["domain", "timeout_ms"];
 
 /// How long nothing is heard before a peer is asked whether it lives. Servers close the connection of who asks more often
 /// than every 5 s.
@@ -30,19 +26,13 @@ pub(crate) struct Config {
     pub(crate) prefix: String,
     /// Of a call as a whole.
     pub(crate) timeout: Duration,
-    tls: Option<Tls>,
+    pub(crate) tls: Option<ClientTls>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Account {
     pub(crate) user: String,
     pub(crate) password: Secret,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-struct Tls {
-    ca: Option<PathBuf>,
-    identity: Option<(PathBuf, PathBuf)>,
 }
 
 impl Config {
@@ -57,7 +47,7 @@ impl Config {
                 "the address {address} has a path; write ?domain=name to keep records apart from others"
             )));
         }
-        address.check_params(PARAMETERS)?;
+        address.check_params(&[PARAMETERS, &TLS_PARAMS[..]].concat())?;
         let domain = address.param("domain").unwrap_or(keys::DOMAIN);
         if domain.is_empty() || domain.contains('/') {
             return Err(config(format!("domain={domain} of the address must be a name without a slash")));
@@ -71,7 +61,10 @@ impl Config {
             account: account(address, variable)?,
             prefix: keys::prefix(domain),
             timeout: Duration::from_millis(timeout),
-            tls: tls(address, address.parsed("tls")?.unwrap_or(scheme == "etcds"))?,
+            tls: match (scheme, address.param("tls")) {
+                ("etcds", None) => ClientTls::from_address(&address.clone().with_param("tls", "true"))?,
+                _ => ClientTls::from_address(address)?,
+            },
         })
     }
 
@@ -85,60 +78,16 @@ impl Config {
         self.tls.is_some()
     }
 
-    /// Returns how a server is dialled. It reads the files of TLS, so that renewed ones are taken with the next connection.
+    /// Returns how a server is dialled; TLS is spoken below it.
     pub(crate) fn endpoint(&self, server: &str) -> Result<Endpoint> {
-        let scheme = if self.tls.is_some() { "https" } else { "http" };
-        let wrong = |error: tonic::transport::Error| {
+        let endpoint = Endpoint::from_shared(format!("http://{server}")).map_err(|error| {
             config(format!("etcd cannot be dialled at {server}; check the address")).source(text_of(&error))
-        };
-        let mut endpoint = Endpoint::from_shared(format!("{scheme}://{server}"))
-            .map_err(wrong)?
+        })?;
+        Ok(endpoint
             .connect_timeout(self.timeout)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(PING)
-            .keep_alive_timeout(PONG);
-        if let Some(tls) = &self.tls {
-            endpoint = endpoint.tls_config(tls.read()?).map_err(wrong)?;
-        }
-        Ok(endpoint)
-    }
-}
-
-impl Tls {
-    fn read(&self) -> Result<ClientTlsConfig> {
-        let ca = match &self.ca {
-            Some(path) => read(path, "ca")?,
-            None => SYSTEM.iter().find_map(|path| std::fs::read(path).ok()).ok_or_else(|| {
-                config("this system has no file of authorities that it trusts; name one by ca=/a/file.pem".to_owned())
-            })?,
-        };
-        let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca));
-        if let Some((cert, key)) = &self.identity {
-            tls = tls.identity(Identity::from_pem(read(cert, "cert")?, read(key, "key")?));
-        }
-        Ok(tls)
-    }
-}
-
-fn read(path: &Path, parameter: &str) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|error| {
-        config(format!("the file {parameter}={} of the etcd address cannot be read", path.display())).source(error)
-    })
-}
-
-fn tls(address: &Address, tls: bool) -> Result<Option<Tls>> {
-    let path = |name| address.param(name).map(PathBuf::from);
-    let (ca, cert, key) = (path("ca"), path("cert"), path("key"));
-    if !tls {
-        return match ca.or(cert).or(key) {
-            None => Ok(None),
-            Some(_) => Err(config("the address names certificates but asks for no TLS: add tls=true".to_owned())),
-        };
-    }
-    match (cert, key) {
-        (Some(cert), Some(key)) => Ok(Some(Tls { ca, identity: Some((cert, key)) })),
-        (None, None) => Ok(Some(Tls { ca, identity: None })),
-        _ => Err(config("a certificate of our own needs both cert= and key= in the address".to_owned())),
+            .keep_alive_timeout(PONG))
     }
 }
 
@@ -230,7 +179,7 @@ mod tests {
             ("etcd://h:x", "no port"),
             ("etcd://user@h", "password"),
             ("etcd://h?ca=/x", "tls=true"),
-            ("etcds://h?cert=/x", "key="),
+            ("etcds://h?cert=/x", "needs its key"),
         ] {
             let error = read(address).unwrap_err();
             assert!(error.kind() == Kind::Config && error.to_string().contains(word), "{address}: {error}");

@@ -150,12 +150,12 @@ fn answer(status: &Status, config: &Config) -> Error {
 /// What to look for when a connection breaks.
 fn hint(why: &str, tls: bool) -> &'static str {
     let says = |text: &str| why.contains(text);
-    if says("UnknownIssuer") || says("BadSignature") {
+    if tls && (says("may speak no TLS") || says("is no TLS")) {
+        "is it without TLS? Then leave out tls=true"
+    } else if says("UnknownIssuer") || says("BadSignature") {
         "its certificate is of no authority that is trusted; name the right one by ca="
     } else if says("certificate") || says("CertificateRequired") {
         "check the certificates: ca=, cert= and key="
-    } else if tls && (says("corrupt message") || says("InvalidContentType") || says("eof")) {
-        "is it without TLS? Then leave out tls=true"
     } else if !tls && (says("frame") || says("broken pipe") || says("connection reset") || says("closed")) {
         "does it run, and does it want TLS? Then add tls=true"
     } else {

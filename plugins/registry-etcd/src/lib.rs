@@ -9,6 +9,7 @@
 //! | `tls` | `false`, with the scheme `etcds` `true` | speaks TLS |
 //! | `ca` | the system's | a PEM file of the authorities that are trusted |
 //! | `cert`, `key` | none | PEM files of a certificate of our own and its key |
+//! | `verify` | `true` | `false` believes any certificate |
 //!
 //! Without an account in the address, that of `ETCD_USERNAME` and `ETCD_PASSWORD` is taken, as go-micro does.
 //!
@@ -28,6 +29,7 @@
 
 mod client;
 mod config;
+mod dial;
 mod driver;
 mod error;
 mod keys;

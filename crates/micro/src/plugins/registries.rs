@@ -11,7 +11,8 @@ use micro_core::Result;
     feature = "registry-etcd",
     feature = "registry-gossip",
     feature = "registry-mdns",
-    feature = "registry-static"
+    feature = "registry-static",
+    feature = "registry-zookeeper"
 ))]
 use micro_core::registry::RegistryOptions;
 use micro_core::registry::{Memory, Multi, Registry};
@@ -37,6 +38,8 @@ const KNOWN: Known = Known {
         "memory",
         #[cfg(feature = "registry-static")]
         "static",
+        #[cfg(feature = "registry-zookeeper")]
+        "zookeeper",
     ],
     by_feature: &[
         #[cfg(not(feature = "registry-consul"))]
@@ -53,8 +56,10 @@ const KNOWN: Known = Known {
         ("mdns", "registry-mdns"),
         #[cfg(not(feature = "registry-static"))]
         ("static", "registry-static"),
+        #[cfg(not(feature = "registry-zookeeper"))]
+        ("zookeeper", "registry-zookeeper"),
     ],
-    go_micro: &["nats", "kubernetes", "zookeeper", "eureka", "cache", "proxy", "service"],
+    go_micro: &["nats", "kubernetes", "eureka", "cache", "proxy", "service"],
 };
 
 /// Makes the registry of the choices; does no I/O. The first of several is the one that must work.
@@ -116,6 +121,11 @@ fn one(choice: &Choice, home: Option<&str>) -> Result<Arc<dyn Registry>> {
         "static" => {
             let options = RegistryOptions::new().address(choice.address.clone());
             Ok(Arc::new(micro_registry_static::Static::with_options(&options)?))
+        }
+        #[cfg(feature = "registry-zookeeper")]
+        "zookeeper" | "zk" => {
+            let options = RegistryOptions::new().address(choice.address.clone());
+            Ok(Arc::new(micro_registry_zookeeper::ZooKeeper::with_options(&options)?))
         }
         other => Err(KNOWN.unknown(other)),
     }
