@@ -262,8 +262,10 @@ fn partitions(consumer: &Consumer, topic: &Topic) -> Result<Option<i32>> {
 /// Asks what the members of the queue have of the topic.
 pub(crate) fn shared_out(member: &Member, consumer: &Consumer, queue: &Queue) -> Result<Shared> {
     // A server that has not heard of the topic yet is the reason for all this.
-    let Some(count) = partitions(consumer, &member.topic)? else { return Ok(Shared::Moving) };
-    doubt::ask(consumer, queue.as_str(), member.topic.as_str(), count)
+    if partitions(consumer, &member.topic)?.is_none() {
+        return Ok(Shared::Unknown);
+    }
+    doubt::ask(consumer, queue.as_str(), member.topic.as_str())
         .map_err(|error| convert("cannot ask the servers who has what", &error))
 }
 

@@ -1,8 +1,9 @@
-//! A member that was given nothing, though there is something that nobody has.
+//! A member that was given nothing, as everybody else.
 //!
 //! The leader of a group shares out what it knows of the topic. If the server that it asked had not heard yet of a new
 //! topic, it shares out nothing, and librdkafka takes that for what there is until somebody joins or leaves: the queue would
-//! stand still for ever. So whoever got nothing looks at what the others have, and joins anew if that is not all.
+//! stand still for ever. So whoever got nothing looks at what the others have, and joins anew if that is nothing either.
+//! Where somebody has something, what nobody has is on its way: its last owner finishes what it has in hand.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -21,12 +22,14 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 /// What a group does with a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shared {
-    /// All of it is somebody's.
-    Whole,
-    /// Nobody has some of it.
+    /// It is shared out, or will be when those who give some away are done.
+    Out,
+    /// Nobody has any of it.
     Neglected,
     /// It is being shared out just now.
     Moving,
+    /// The server that was asked has not heard of the topic.
+    Unknown,
 }
 
 /// When to look, and how often it was in vain.
@@ -52,8 +55,8 @@ impl Doubt {
     }
 }
 
-/// Asks what the members of a group have of a topic with so many partitions.
-pub(crate) fn ask(consumer: &Consumer, group: &str, topic: &str, partitions: i32) -> Result<Shared, KafkaError> {
+/// Asks what the members of a group have of a topic, which has partitions.
+pub(crate) fn ask(consumer: &Consumer, group: &str, topic: &str) -> Result<Shared, KafkaError> {
     let list = consumer.fetch_group_list(Some(group), ASK)?;
     let Some(group) = list.groups().iter().find(|found| found.name() == group) else { return Ok(Shared::Moving) };
     if group.state() != "Stable" {
@@ -65,7 +68,7 @@ pub(crate) fn ask(consumer: &Consumer, group: &str, topic: &str, partitions: i32
             read(assignment, topic, &mut owned);
         }
     }
-    Ok(if (0..partitions).all(|partition| owned.contains(&partition)) { Shared::Whole } else { Shared::Neglected })
+    Ok(if owned.is_empty() { Shared::Neglected } else { Shared::Out })
 }
 
 /// Takes the partitions of a topic out of an assignment as every client of Kafka writes it: version, then topics, each with

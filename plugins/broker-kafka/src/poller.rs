@@ -253,7 +253,7 @@ impl Poller {
         self.member.lock().missing = missing;
     }
 
-    /// With nothing in hand, looks whether there is something that nobody has; then it joins the group anew.
+    /// With nothing in hand, looks whether nobody has anything; then it joins the group anew.
     fn look_for_neglect(&mut self) {
         let Some(queue) = self.member.queue.as_ref().filter(|_| self.doubt.as_ref().is_some_and(Doubt::is_due)) else {
             return;
@@ -263,16 +263,18 @@ impl Poller {
             return;
         }
         match assignment::shared_out(&self.member, &self.consumer, queue) {
-            Ok(Shared::Whole) => {
+            Ok(Shared::Out) => {
                 self.doubt = None;
                 self.is_live(Ok(()));
                 return;
             }
-            Ok(Shared::Moving) => {}
+            // Another assignment follows.
+            Ok(Shared::Moving) => self.is_live(Ok(())),
+            Ok(Shared::Unknown) => {}
             Ok(Shared::Neglected) => {
                 tracing::warn!(
                     topic = %self.member.topic, queue = ?self.member.queue,
-                    "kafka: the group shared out less than there is; joining it anew"
+                    "kafka: the group shared out nothing of a topic that is there; joining it anew"
                 );
                 self.consumer.unsubscribe();
                 if let Err(error) = self.subscribe() {
