@@ -352,6 +352,12 @@ impl Driver {
             }
             self.follow(&service.name, now);
         }
+        if entry.ttl > 0
+            && let Some(left) = self.nodes.left(&entry.instance, now)
+            && !self.rounds.asked_since(&service.name, left)
+        {
+            return;
+        }
         for change in self.nodes.heard(&entry.instance, service, entry.ttl, now) {
             self.watchers.tell(&change);
         }

@@ -10,6 +10,10 @@ const MAX_NODES: usize = 4_096;
 /// How many questions a node may leave unanswered before it counts as gone.
 const MAX_MISSED: u32 = 3;
 
+/// How long an answer may be on its way, to be heard after a farewell that was sent behind it. Less than the second after
+/// which whoever registers says so again.
+const ON_THE_WAY: Duration = Duration::from_millis(500);
+
 /// The longest time to live that is believed.
 const MAX_TTL: Duration = Duration::from_secs(3_600);
 
@@ -19,6 +23,8 @@ pub(crate) struct Nodes {
     /// By service and instance name.
     seen: BTreeMap<String, BTreeMap<String, Seen>>,
     count: usize,
+    /// When instances said farewell, for a little while.
+    farewells: BTreeMap<String, Instant>,
 }
 
 #[derive(Debug)]
@@ -34,6 +40,10 @@ impl Nodes {
     /// Takes what was heard of a node and returns what changed by it.
     pub(crate) fn heard(&mut self, instance: &str, service: Service, ttl: u32, now: Instant) -> Vec<Change> {
         if ttl == 0 {
+            self.farewells.retain(|_, at| now.duration_since(*at) < ON_THE_WAY);
+            if self.farewells.len() < MAX_NODES {
+                self.farewells.insert(instance.to_owned(), now);
+            }
             let removed = self.remove(&service.name, instance);
             return removed.map(Change::Delete).into_iter().collect();
         }
@@ -55,6 +65,12 @@ impl Nodes {
         let seen = Seen { service, heard: now, expires, missed: 0 };
         self.seen.entry(seen.service.name.clone()).or_default().insert(instance.to_owned(), seen);
         changes
+    }
+
+    /// Returns when an instance said farewell, if that was just now: what was sent before that may come after it, since
+    /// answers come another way.
+    pub(crate) fn left(&self, instance: &str, now: Instant) -> Option<Instant> {
+        self.farewells.get(instance).copied().filter(|at| now.duration_since(*at) < ON_THE_WAY)
     }
 
     fn remove(&mut self, service: &str, instance: &str) -> Option<Service> {

@@ -22,6 +22,8 @@ pub(crate) struct Rounds {
 #[derive(Debug)]
 struct Followed {
     used: Instant,
+    /// When the last question was asked.
+    asked: Option<Instant>,
     /// When the last question was over.
     answered: Option<Instant>,
     round: Option<Round>,
@@ -59,7 +61,7 @@ impl Rounds {
         if let Some(gone) = &gone {
             self.followed.remove(gone);
         }
-        self.followed.insert(service.to_owned(), Followed { used: now, answered: None, round: None });
+        self.followed.insert(service.to_owned(), Followed { used: now, asked: None, answered: None, round: None });
         gone
     }
 
@@ -73,11 +75,17 @@ impl Rounds {
     pub(crate) fn begin(&mut self, service: &str, now: Instant) -> bool {
         match self.followed.get_mut(service) {
             Some(followed) if followed.round.is_none() => {
+                followed.asked = Some(now);
                 followed.round = Some(Round { asked: now, waiting: Vec::new() });
                 true
             }
             _ => false,
         }
+    }
+
+    /// Tells whether a question was asked since.
+    pub(crate) fn asked_since(&self, service: &str, since: Instant) -> bool {
+        self.followed.get(service).and_then(|followed| followed.asked).is_some_and(|asked| asked > since)
     }
 
     /// Waits for the end of the round under way; gives the answer back if there is none.
