@@ -129,6 +129,40 @@ impl Address {
         &self.hosts
     }
 
+    /// Returns the servers with their ports: this one where none is written, and the machine itself where no server is.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Config`] naming a server whose port is none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use micro_core::address::Address;
+    ///
+    /// assert_eq!(Address::parse("etcd://h1,[::1]:7")?.servers(2379)?, ["h1:2379", "[::1]:7"]);
+    /// assert_eq!(Address::default().servers(2379)?, ["127.0.0.1:2379"]);
+    /// # Ok::<(), micro_core::Error>(())
+    /// ```
+    pub fn servers(&self, port: u16) -> Result<Vec<String>> {
+        if self.hosts.is_empty() {
+            return Ok(vec![format!("127.0.0.1:{port}")]);
+        }
+        let server = |host: &String| {
+            // An IPv6 address has its port behind the bracket.
+            let tail = host.rsplit_once(']').map_or(host.as_str(), |(_, tail)| tail);
+            match tail.rsplit_once(':') {
+                None => Ok(format!("{host}:{port}")),
+                Some((_, given)) if given.parse::<u16>().is_ok_and(|given| given > 0) => Ok(host.clone()),
+                Some((_, given)) => Err(Error::new(
+                    Kind::Config,
+                    format!("the server {host:?} of the address has no port but {given:?}"),
+                )),
+            }
+        };
+        self.hosts.iter().map(server).collect()
+    }
+
     /// Returns the path, with its first slash; empty where there is none.
     #[must_use]
     pub fn path(&self) -> &str {

@@ -7,7 +7,6 @@ use micro_core::{Error, Kind, Result};
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
-const DEFAULT_SERVER: &str = "127.0.0.1:9092";
 const DEFAULT_PORT: u16 = 9092;
 
 /// So that four times as much, where publishes are refused, stays below what the library is told to take.
@@ -108,7 +107,7 @@ impl Settings {
         let tls = address.parsed("tls")?.unwrap_or(scheme == "kafkas");
         let path = |name| address.param(name).map(PathBuf::from);
         let settings = Self {
-            servers: servers(address)?,
+            servers: address.servers(DEFAULT_PORT)?,
             client_id: client_id.unwrap_or("micro-rs").to_owned(),
             partitions: i32::try_from(positive("partitions", 16)?).unwrap_or(i32::MAX),
             replication: address.parsed::<u16>("replication")?.map(i32::from),
@@ -281,22 +280,6 @@ fn check_names(address: &Address) -> Result<()> {
             KNOWN.join(", ")
         ))),
     }
-}
-
-fn servers(address: &Address) -> Result<Vec<String>> {
-    if address.hosts().is_empty() {
-        return Ok(vec![DEFAULT_SERVER.to_owned()]);
-    }
-    let server = |host: &String| {
-        // An IPv6 address has its port behind the bracket.
-        let tail = host.rsplit_once(']').map_or(host.as_str(), |(_, tail)| tail);
-        match tail.rsplit_once(':') {
-            None => Ok(format!("{host}:{DEFAULT_PORT}")),
-            Some((_, port)) if port.parse::<u16>().is_ok_and(|port| port > 0) => Ok(host.clone()),
-            Some((_, port)) => Err(config(format!("the server {host:?} of the address has no port but {port:?}"))),
-        }
-    };
-    address.hosts().iter().map(server).collect()
 }
 
 fn dialect(address: &Address) -> Result<Dialect> {

@@ -4,7 +4,6 @@ use micro_core::address::{Address, Secret};
 use micro_core::tls::{ClientTls, TLS_PARAMS};
 use micro_core::{Error, Kind, Result};
 
-const DEFAULT_SERVER: &str = "127.0.0.1:8500";
 const DEFAULT_PORT: u16 = 8500;
 
 /// Where Consul's own programs look for a token.
@@ -69,20 +68,13 @@ impl Config {
 
 /// One agent: it keeps the checks of what was registered with it, so that two would list everything twice.
 fn server(address: &Address) -> Result<String> {
-    let server = match address.hosts() {
-        [] => return Ok(DEFAULT_SERVER.to_owned()),
-        [one] => one,
-        _ => {
-            return Err(config(format!(
-                "{address} names several agents; name the one of this machine, that answers for its services"
-            )));
-        }
-    };
-    let host_end = server.rfind(']').unwrap_or(0);
-    Ok(match server[host_end..].contains(':') {
-        true => server.clone(),
-        false => format!("{server}:{DEFAULT_PORT}"),
-    })
+    let mut servers = address.servers(DEFAULT_PORT)?;
+    match servers.len() {
+        1 => Ok(servers.swap_remove(0)),
+        _ => Err(config(format!(
+            "{address} names several agents; name the one of this machine, that answers for its services"
+        ))),
+    }
 }
 
 /// The parameter, else the password of the address, else the variable that Consul's own programs read.
@@ -121,7 +113,7 @@ mod tests {
     #[test]
     fn without_an_address_it_is_go_micros_agent() {
         let config = read("").unwrap();
-        assert_eq!((config.server.as_str(), config.domain.as_str(), config.tls), (DEFAULT_SERVER, "", None));
+        assert_eq!((config.server.as_str(), config.domain.as_str(), config.tls), ("127.0.0.1:8500", "", None));
         assert_eq!(read("consul://h").unwrap().server, "h:8500");
         assert_eq!(read("consul://[::1]").unwrap().server, "[::1]:8500");
         assert_eq!(read("[::1]:1").unwrap().server, "[::1]:1");

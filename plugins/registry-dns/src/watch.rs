@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use micro_core::registry::{Change, Listing, Service, Watch};
+use micro_core::registry::{Change, Listing, Watch};
 use micro_core::{Error, Result};
 use tokio::time::{Instant, sleep_until};
 
@@ -28,7 +28,7 @@ impl Watching {
     pub(crate) async fn begin(names: Arc<Names>, service: &str) -> Result<Self> {
         let found = names.find(service).await?;
         let mut listing = Listing::new();
-        listing.replace(keyed(found.service));
+        listing.replace_services(found.service);
         let pending = VecDeque::from([Change::State(listing.services())]);
         Ok(Self { names, service: service.to_owned(), listing, pending, until: found.until, asked: None, ended: None })
     }
@@ -40,13 +40,6 @@ impl Watching {
             names.find(&service).await
         })
     }
-}
-
-fn keyed(service: Option<Service>) -> impl Iterator<Item = (String, Service)> {
-    service.into_iter().flat_map(|mut service| {
-        let nodes = std::mem::take(&mut service.nodes);
-        nodes.into_iter().map(move |node| (node.id.clone(), service.with_only(node)))
-    })
 }
 
 #[async_trait]
@@ -68,7 +61,7 @@ impl Watch for Watching {
             match found {
                 Ok(found) => {
                     self.until = found.until;
-                    self.pending.extend(self.listing.replace(keyed(found.service)));
+                    self.pending.extend(self.listing.replace_services(found.service));
                 }
                 Err(error) => self.ended = Some(error.operation("registry.watch")),
             }

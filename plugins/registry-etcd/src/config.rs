@@ -7,7 +7,6 @@ use tonic::transport::Endpoint;
 
 use crate::keys;
 
-const DEFAULT_SERVER: &str = "127.0.0.1:2379";
 const DEFAULT_PORT: u16 = 2379;
 const PARAMETERS: &[&str] = &["domain", "timeout_ms"];
 
@@ -57,7 +56,7 @@ impl Config {
             return Err(config("timeout_ms=0 of the address must be more than 0".to_owned()));
         }
         Ok(Self {
-            servers: servers(address)?,
+            servers: address.servers(DEFAULT_PORT)?,
             account: account(address, variable)?,
             prefix: keys::prefix(domain),
             timeout: Duration::from_millis(timeout),
@@ -89,22 +88,6 @@ impl Config {
             .http2_keep_alive_interval(PING)
             .keep_alive_timeout(PONG))
     }
-}
-
-fn servers(address: &Address) -> Result<Vec<String>> {
-    if address.hosts().is_empty() {
-        return Ok(vec![DEFAULT_SERVER.to_owned()]);
-    }
-    let server = |host: &String| {
-        // An IPv6 address has its port behind the bracket.
-        let tail = host.rsplit_once(']').map_or(host.as_str(), |(_, tail)| tail);
-        match tail.rsplit_once(':') {
-            None => Ok(format!("{host}:{DEFAULT_PORT}")),
-            Some((_, port)) if port.parse::<u16>().is_ok_and(|port| port > 0) => Ok(host.clone()),
-            Some((_, port)) => Err(config(format!("the server {host:?} of the address has no port but {port:?}"))),
-        }
-    };
-    address.hosts().iter().map(server).collect()
 }
 
 /// The account of the address, else that of the environment, as go-micro reads it.

@@ -4,7 +4,7 @@ use std::future::pending;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use micro_core::registry::{Change, Listing, Service, Watch};
+use micro_core::registry::{Change, Listing, Watch};
 use micro_core::{Error, Result};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
@@ -26,7 +26,7 @@ impl Watching {
     pub(crate) async fn begin(list: Arc<List>, service: Option<&str>) -> Result<Self> {
         let records = list.read(service).await?;
         let mut listing = Listing::new();
-        listing.replace(keyed(records));
+        listing.replace_services(records);
         let looks = matches!(list.config.source, Source::File { .. }).then(|| {
             let mut looks = interval(list.config.interval);
             looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -35,14 +35,6 @@ impl Watching {
         let pending = VecDeque::from([Change::State(listing.services())]);
         Ok(Self { list, service: service.map(str::to_owned), listing, pending, looks, ended: None })
     }
-}
-
-/// A node is in one place of a list.
-fn keyed(services: Vec<Service>) -> impl Iterator<Item = (String, Service)> {
-    services.into_iter().flat_map(|mut service| {
-        let nodes = std::mem::take(&mut service.nodes);
-        nodes.into_iter().map(move |node| (format!("{}/{}", service.name, node.id), service.with_only(node)))
-    })
 }
 
 #[async_trait]
@@ -58,7 +50,7 @@ impl Watch for Watching {
             let Some(looks) = &mut self.looks else { return pending().await };
             looks.tick().await;
             match self.list.read(self.service.as_deref()).await {
-                Ok(records) => self.pending.extend(self.listing.replace(keyed(records))),
+                Ok(records) => self.pending.extend(self.listing.replace_services(records)),
                 Err(error) => self.ended = Some(error.operation("registry.watch")),
             }
         }

@@ -5,7 +5,6 @@ use micro_core::{Error, Kind, Result};
 
 use crate::keys;
 
-const DEFAULT_SERVER: &str = "127.0.0.1:2181";
 const DEFAULT_PORT: u16 = 2181;
 const PARAMETERS: &[&str] = &["domain", "timeout_ms", "acl"];
 
@@ -62,7 +61,7 @@ impl Config {
             other => return Err(config(format!("acl={other} of the address must be open or creator"))),
         };
         Ok(Self {
-            servers: servers(address)?,
+            servers: address.servers(DEFAULT_PORT)?,
             account,
             root: keys::root(domain),
             timeout: Duration::from_millis(timeout),
@@ -74,22 +73,6 @@ impl Config {
     pub(crate) fn address(&self) -> String {
         self.servers.join(",")
     }
-}
-
-fn servers(address: &Address) -> Result<Vec<String>> {
-    if address.hosts().is_empty() {
-        return Ok(vec![DEFAULT_SERVER.to_owned()]);
-    }
-    let server = |host: &String| {
-        // An IPv6 address has its port behind the bracket.
-        let tail = host.rsplit_once(']').map_or(host.as_str(), |(_, tail)| tail);
-        match tail.rsplit_once(':') {
-            None => Ok(format!("{host}:{DEFAULT_PORT}")),
-            Some((_, port)) if port.parse::<u16>().is_ok_and(|port| port > 0) => Ok(host.clone()),
-            Some((_, port)) => Err(config(format!("the server {host:?} of the address has no port but {port:?}"))),
-        }
-    };
-    address.hosts().iter().map(server).collect()
 }
 
 fn account(address: &Address) -> Result<Option<Account>> {

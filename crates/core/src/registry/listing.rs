@@ -59,6 +59,14 @@ impl Listing {
         changes
     }
 
+    /// As [`replace`](Self::replace), of records with any number of nodes, each a key by service and id.
+    pub fn replace_services(&mut self, services: impl IntoIterator<Item = Service>) -> Vec<Change> {
+        self.replace(services.into_iter().flat_map(|mut service| {
+            let nodes = std::mem::take(&mut service.nodes);
+            nodes.into_iter().map(move |node| (format!("{}/{}", service.name, node.id), service.with_only(node)))
+        }))
+    }
+
     /// Returns the records, one a service and version, sorted by both.
     #[must_use]
     pub fn services(&self) -> Vec<Service> {

@@ -17,16 +17,18 @@
 mod breaker;
 mod concurrency;
 mod deadline;
+mod guarded;
 mod hedge;
 mod rate;
 mod retry;
 
-pub use breaker::{Breaker, BreakerLayer, BreakerService, Circuit, Trial};
-pub use concurrency::{Concurrency, ConcurrencyLayer, ConcurrencyService, Place};
-pub use deadline::{DeadlineLayer, DeadlineService};
-pub use hedge::{Hedge, HedgeLayer, HedgeService};
-pub use rate::{Rate, RateLayer, RateService};
-pub use retry::{Backoff, Budget, RetryLayer, RetryService};
+pub use breaker::{Breaker, BreakerLayer, Circuit, Trial};
+pub use concurrency::{Concurrency, ConcurrencyLayer, Place};
+pub use deadline::DeadlineLayer;
+pub use guarded::{Guard, Guarded};
+pub use hedge::{Hedge, HedgeLayer};
+pub use rate::{Rate, RateLayer};
+pub use retry::{Backoff, Budget, RetryLayer};
 
 pub(crate) use breaker::refused;
 pub(crate) use hedge::first_answer;

@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use micro_core::{Error, Kind, Retry};
@@ -7,7 +6,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{Breaker, Circuit};
-use crate::resilience::Answering;
+use crate::resilience::{Answering, Guard, Guarded};
 use crate::wire::status::CLIENT;
 
 /// Puts one [`Circuit`] before a service.
@@ -23,40 +22,24 @@ impl BreakerLayer {
 }
 
 impl<S> Layer<S> for BreakerLayer {
-    type Service = BreakerService<S>;
+    type Service = Guarded<S, Arc<Circuit>>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        BreakerService { inner, circuit: Arc::new(Circuit::new(self.0)) }
+        Guarded::new(inner, Arc::new(Circuit::new(self.0)))
     }
 }
 
-/// What [`BreakerLayer`] makes. Clones share the circuit.
-#[derive(Debug, Clone)]
-pub struct BreakerService<S> {
-    inner: S,
-    circuit: Arc<Circuit>,
-}
-
-impl<S, R> Service<R> for BreakerService<S>
+impl<S, R> Guard<S, R> for Arc<Circuit>
 where
     S: Service<R, Error = Error, Future: Send> + Clone + Send + 'static,
     R: Send + 'static,
     S::Response: Send + 'static,
 {
-    type Response = S::Response;
-    type Error = Error;
-    type Future = Answering<S::Response>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: R) -> Self::Future {
-        let next = self.inner.clone();
-        let (mut inner, circuit) = (std::mem::replace(&mut self.inner, next), Arc::clone(&self.circuit));
+    fn guard(&self, mut service: S, request: R) -> Answering<S::Response> {
+        let circuit = Arc::clone(self);
         Box::pin(async move {
             let trial = circuit.enter().map_err(|left| refused("the service", left))?;
-            let outcome = inner.call(request).await;
+            let outcome = service.call(request).await;
             match &outcome {
                 Ok(_) => trial.answered(),
                 Err(error) => trial.failed(error),

@@ -6,8 +6,8 @@ mod layer;
 use std::time::Duration;
 
 pub use circuit::{Circuit, Trial};
+pub use layer::BreakerLayer;
 pub(crate) use layer::refused;
-pub use layer::{BreakerLayer, BreakerService};
 
 /// When a circuit opens, and for how long.
 ///

@@ -1,11 +1,9 @@
-use std::task::{Context, Poll};
-
 use micro_core::Error;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::Concurrency;
-use crate::resilience::Answering;
+use crate::resilience::{Answering, Guard, Guarded};
 
 /// Has requests wait for a place of a [`Concurrency`].
 #[derive(Debug, Clone)]
@@ -20,40 +18,24 @@ impl ConcurrencyLayer {
 }
 
 impl<S> Layer<S> for ConcurrencyLayer {
-    type Service = ConcurrencyService<S>;
+    type Service = Guarded<S, ConcurrencyLayer>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        ConcurrencyService { inner, limit: self.0.clone() }
+        Guarded::new(inner, self.clone())
     }
 }
 
-/// What [`ConcurrencyLayer`] makes.
-#[derive(Debug, Clone)]
-pub struct ConcurrencyService<S> {
-    inner: S,
-    limit: Concurrency,
-}
-
-impl<S, R> Service<R> for ConcurrencyService<S>
+impl<S, R> Guard<S, R> for ConcurrencyLayer
 where
     S: Service<R, Error = Error, Future: Send> + Clone + Send + 'static,
     R: Send + 'static,
     S::Response: Send + 'static,
 {
-    type Response = S::Response;
-    type Error = Error;
-    type Future = Answering<S::Response>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: R) -> Self::Future {
-        let next = self.inner.clone();
-        let (mut inner, limit) = (std::mem::replace(&mut self.inner, next), self.limit.clone());
+    fn guard(&self, mut service: S, request: R) -> Answering<S::Response> {
+        let limit = self.0.clone();
         Box::pin(async move {
             let _place = limit.enter().await?;
-            inner.call(request).await
+            service.call(request).await
         })
     }
 }

@@ -5,7 +5,7 @@ mod layer;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-pub use layer::{ConcurrencyLayer, ConcurrencyService};
+pub use layer::ConcurrencyLayer;
 use micro_core::{Error, Kind, Result, Retry};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 

@@ -2,4 +2,4 @@
 
 mod layer;
 
-pub use layer::{DeadlineLayer, DeadlineService};
+pub use layer::DeadlineLayer;

@@ -1,4 +1,4 @@
-use std::task::{Context, Poll};
+use std::future::poll_fn;
 
 use futures_util::future::{Either, select};
 use micro_core::Error;
@@ -6,7 +6,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::Hedge;
-use crate::resilience::{Answering, Budget, Repeatable};
+use crate::resilience::{Answering, Budget, Guard, Guarded, Repeatable};
 
 /// Sends idempotent requests a second time when the first answer is slow; the first answer counts.
 #[derive(Debug, Clone)]
@@ -24,45 +24,28 @@ impl HedgeLayer {
 }
 
 impl<S> Layer<S> for HedgeLayer {
-    type Service = HedgeService<S>;
+    type Service = Guarded<S, HedgeLayer>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        HedgeService { inner, layer: self.clone() }
+        Guarded::new(inner, self.clone())
     }
 }
 
-/// What [`HedgeLayer`] makes.
-#[derive(Debug, Clone)]
-pub struct HedgeService<S> {
-    inner: S,
-    layer: HedgeLayer,
-}
-
-impl<S, R> Service<R> for HedgeService<S>
+impl<S, R> Guard<S, R> for HedgeLayer
 where
     S: Service<R, Error = Error, Future: Send> + Clone + Send + 'static,
     R: Repeatable,
     S::Response: Send + 'static,
 {
-    type Response = S::Response;
-    type Error = Error;
-    type Future = Answering<S::Response>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: R) -> Self::Future {
-        let next = self.inner.clone();
-        let (mut first, layer) = (std::mem::replace(&mut self.inner, next), self.layer.clone());
-        let mut second = self.inner.clone();
+    fn guard(&self, mut service: S, request: R) -> Answering<S::Response> {
+        let (layer, mut second) = (self.clone(), service.clone());
         Box::pin(async move {
             layer.budget.call();
             if !request.is_idempotent() {
-                return first.call(request).await;
+                return service.call(request).await;
             }
             let again = request.clone();
-            let one = Box::pin(first.call(request));
+            let one = Box::pin(service.call(request));
             let pause = Box::pin(tokio::time::sleep(layer.hedge.pause()));
             let one = match select(one, pause).await {
                 Either::Left((answer, _)) => return answer,
@@ -72,7 +55,7 @@ where
                 return one.await;
             }
             let other = Box::pin(async move {
-                std::future::poll_fn(|cx| second.poll_ready(cx)).await?;
+                poll_fn(|cx| second.poll_ready(cx)).await?;
                 second.call(again).await
             });
             first_answer(one, other).await

@@ -4,8 +4,8 @@ mod layer;
 
 use std::time::Duration;
 
+pub use layer::HedgeLayer;
 pub(crate) use layer::first_answer;
-pub use layer::{HedgeLayer, HedgeService};
 
 /// When a second try is begun beside the first.
 ///

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-pub use layer::{RateLayer, RateService};
+pub use layer::RateLayer;
 use micro_core::{Error, Kind, Result, Retry};
 use tokio::time::Instant;
 

@@ -1,13 +1,13 @@
-use std::task::{Context, Poll};
+use std::future::poll_fn;
 
-use micro_core::Error;
+use micro_core::{Error, Kind};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{Backoff, Budget, can_help, is_worth_it};
-use crate::resilience::{Answering, Repeatable};
+use crate::resilience::{Answering, Guard, Guarded, Repeatable};
 
-/// Repeats requests that are idempotent, or refused before they ran ([`Kind::Refused`](micro_core::Kind::Refused)).
+/// Repeats requests that are idempotent, or refused before they ran ([`Kind::Refused`]).
 #[derive(Debug, Clone)]
 pub struct RetryLayer {
     retries: u32,
@@ -38,54 +38,40 @@ impl RetryLayer {
 }
 
 impl<S> Layer<S> for RetryLayer {
-    type Service = RetryService<S>;
+    type Service = Guarded<S, RetryLayer>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RetryService { inner, layer: self.clone() }
+        Guarded::new(inner, self.clone())
     }
 }
 
-/// What [`RetryLayer`] makes.
-#[derive(Debug, Clone)]
-pub struct RetryService<S> {
-    inner: S,
-    layer: RetryLayer,
-}
-
-impl<S, R> Service<R> for RetryService<S>
+impl<S, R> Guard<S, R> for RetryLayer
 where
     S: Service<R, Error = Error, Future: Send> + Clone + Send + 'static,
     R: Repeatable,
     S::Response: Send + 'static,
 {
-    type Response = S::Response;
-    type Error = Error;
-    type Future = Answering<S::Response>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: R) -> Self::Future {
-        // The one that is ready goes first.
-        let next = self.inner.clone();
-        let (mut inner, layer) = (std::mem::replace(&mut self.inner, next), self.layer.clone());
+    fn guard(&self, mut service: S, request: R) -> Answering<S::Response> {
+        let layer = self.clone();
         Box::pin(async move {
             layer.budget.call();
-            for tried in 0.. {
-                let error = match inner.call(request.clone()).await {
+            let mut tried = 0;
+            loop {
+                let error = match service.call(request.clone()).await {
                     Ok(answer) => return Ok(answer),
                     Err(error) => error,
                 };
-                let not_run = error.kind() == micro_core::Kind::Refused;
-                let may = if not_run { is_worth_it(&error) } else { request.is_idempotent() && can_help(&error) };
+                let may = match error.kind() {
+                    Kind::Refused => is_worth_it(&error),
+                    _ => request.is_idempotent() && can_help(&error),
+                };
                 if tried >= layer.retries || !may || !layer.budget.retry() {
-                    return Err(error.with("tries", tried + 1));
+                    return Err(error.with("tries", tried.saturating_add(1)));
                 }
                 tokio::time::sleep(layer.backoff.pause_after(&error, tried)).await;
-                std::future::poll_fn(|cx| inner.poll_ready(cx)).await?;
+                poll_fn(|cx| service.poll_ready(cx)).await?;
+                tried += 1;
             }
-            unreachable!("the loop returns")
         })
     }
 }

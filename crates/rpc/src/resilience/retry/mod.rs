@@ -6,7 +6,7 @@ mod layer;
 
 pub use backoff::Backoff;
 pub use budget::Budget;
-pub use layer::{RetryLayer, RetryService};
+pub use layer::RetryLayer;
 
 use micro_core::{Error, Kind, Retry};
 
