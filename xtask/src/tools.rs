@@ -121,7 +121,7 @@ fn need_pip() -> Result<()> {
 }
 
 /// Programs that tests start, each with the Debian package that has it.
-const SERVERS: &[(&str, &str)] = &[("etcd", "etcd-server"), ("etcdctl", "etcd-client")];
+const SERVERS: &[(&str, &str)] = &[("etcd", "etcd-server"), ("etcdctl", "etcd-client"), ("nats-server", "nats-server")];
 
 /// What the Debian package zookeeper has, which is no program.
 const ZOOKEEPER: &str = "/usr/share/java/zookeeper.jar";

@@ -1,19 +1,14 @@
 //! A real etcd of a test's own, on free ports, with its data in a temporary folder.
 
-use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tempfile::TempDir;
+use crate::server::Server;
+use crate::{Authority, Failure, Result};
 
-use crate::{Authority, Failure, Ports, Process, Result, wait};
-
-/// Generous: other tests may start servers at the same time.
-const READY: Duration = Duration::from_secs(60);
 const ASKED: Duration = Duration::from_secs(2);
 
 /// One server. Dropped, it is killed and its data removed. What is done to it can be done from several threads.
@@ -21,11 +16,19 @@ const ASKED: Duration = Duration::from_secs(2);
 /// It is the program `etcd` of the Debian package etcd-server, and `etcdctl` of etcd-client.
 #[derive(Debug)]
 pub struct Etcd {
-    // Before the folder: the server ends before its files go.
-    process: Mutex<Option<Process>>,
-    ports: Ports,
-    secure: bool,
-    folder: TempDir,
+    server: Server,
+    security: Security,
+    /// Its name in a cluster, and the whole of that, as etcd reads it.
+    name: String,
+    cluster: String,
+}
+
+/// What it asks of who comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Security {
+    Plain,
+    Tls,
+    Certificates,
 }
 
 impl Etcd {
@@ -35,7 +38,7 @@ impl Etcd {
     ///
     /// If etcd is not installed or does not come up; the text then has the end of its log.
     pub fn start() -> Result<Self> {
-        Self::begin(false)
+        Self::single(Security::Plain)
     }
 
     /// Starts one that speaks only TLS, with a certificate for 127.0.0.1 and localhost.
@@ -44,30 +47,64 @@ impl Etcd {
     ///
     /// As [`start`](Self::start), and if the certificates cannot be written.
     pub fn start_secure() -> Result<Self> {
-        Self::begin(true)
+        Self::single(Security::Tls)
     }
 
-    fn begin(secure: bool) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("micro-etcd-").tempdir();
-        let folder = folder.map_err(|e| Failure::new(format!("cannot make a temporary folder for etcd: {e}")))?;
-        let etcd = Self { process: Mutex::default(), ports: Ports::take(3)?, secure, folder };
-        if secure {
+    /// As [`start_secure`](Self::start_secure), for clients that have a certificate of the same authority:
+    /// [`client_certificate`](Self::client_certificate) is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`start_secure`](Self::start_secure).
+    pub fn start_asking_for_certificates() -> Result<Self> {
+        Self::single(Security::Certificates)
+    }
+
+    /// Starts this many without TLS that are one cluster, and waits until all serve.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_cluster(members: usize) -> Result<Vec<Self>> {
+        let members = (0..members).map(|place| Self::new(Security::Plain, format!("member-{place}")));
+        let mut members = members.collect::<Result<Vec<_>>>()?;
+        let all: Vec<String> = members.iter().map(|member| member.cluster.clone()).collect();
+        for member in &mut members {
+            member.cluster = all.join(",");
+            // None serves before there are most of them.
+            member.server.launch(&mut member.command())?;
+        }
+        for member in &members {
+            member.server.until_serving(|| member.is_healthy())?;
+        }
+        Ok(members)
+    }
+
+    fn single(security: Security) -> Result<Self> {
+        let etcd = Self::new(security, "default".to_owned())?;
+        if security != Security::Plain {
             etcd.make_certificates()?;
         }
         etcd.run()?;
         Ok(etcd)
     }
 
+    fn new(security: Security, name: String) -> Result<Self> {
+        let server = Server::new("etcd", "etcd-server", 3)?;
+        let cluster = format!("{name}=http://127.0.0.1:{}", server.ports.port(1));
+        Ok(Self { server, security, name, cluster })
+    }
+
     /// Returns where it serves clients, `127.0.0.1:<port>`; the same also after it was started again.
     #[must_use]
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.ports.port(0))
+        self.server.address()
     }
 
     /// Returns the folder of its log, its data and its certificates.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        self.server.folder()
     }
 
     /// Returns the PEM file of the authority that signed the certificate of a [secure](Self::start_secure) server.
@@ -82,11 +119,15 @@ impl Etcd {
         self.folder().join("other-ca.pem")
     }
 
+    /// Returns the PEM files of a certificate that the same authority signed for clients, and of its key.
+    #[must_use]
+    pub fn client_certificate(&self) -> (PathBuf, PathBuf) {
+        (self.folder().join("client.pem"), self.folder().join("client.key"))
+    }
+
     /// Ends it without warning.
     pub fn kill(&self) {
-        if let Some(process) = self.lock().as_mut() {
-            process.kill();
-        }
+        self.server.kill();
     }
 
     /// Kills it if it runs, starts it again on its port and its data, and waits until it serves.
@@ -105,24 +146,18 @@ impl Etcd {
     ///
     /// If the data cannot be removed, or it does not come up.
     pub fn restart_empty(&self) -> Result<()> {
-        self.kill();
-        let data = self.data();
-        fs::remove_dir_all(&data).map_err(|e| Failure::new(format!("cannot remove {}: {e}", data.display())))?;
+        self.server.forget()?;
         self.run()
     }
 
     /// Freezes it: its connections stay open, and nothing is answered.
     pub fn pause(&self) {
-        if let Some(process) = self.lock().as_mut() {
-            process.pause();
-        }
+        self.server.pause();
     }
 
     /// Lets it go on after a pause.
     pub fn resume(&self) {
-        if let Some(process) = self.lock().as_mut() {
-            process.resume();
-        }
+        self.server.resume();
     }
 
     /// Asks for accounts from now on: root, who may do everything, alice, who may read and write below a prefix, and bob, who
@@ -151,8 +186,12 @@ impl Etcd {
         let scheme = self.scheme();
         let mut command = Command::new("etcdctl");
         command.env("ETCDCTL_API", "3").arg(format!("--endpoints={scheme}://{}", self.address()));
-        if self.secure {
+        if self.security != Security::Plain {
             command.arg("--cacert").arg(self.ca());
+        }
+        if self.security == Security::Certificates {
+            let (certificate, key) = self.client_certificate();
+            command.arg("--cert").arg(certificate).arg("--key").arg(key);
         }
         let what = format!("etcdctl {}", arguments.first().copied().unwrap_or_default());
         let output = command.args(arguments).output();
@@ -165,36 +204,32 @@ impl Etcd {
     }
 
     fn run(&self) -> Result<()> {
-        let url = |scheme: &str, place| format!("{scheme}://127.0.0.1:{}", self.ports.port(place));
+        self.server.launch(&mut self.command())?;
+        self.server.until_serving(|| self.is_healthy())
+    }
+
+    fn command(&self) -> Command {
+        let url = |scheme: &str, place| format!("{scheme}://127.0.0.1:{}", self.server.ports.port(place));
         let (clients, peers) = (url(self.scheme(), 0), url("http", 1));
         let mut command = Command::new("etcd");
-        command.arg("--data-dir").arg(self.data());
+        command.args(["--name", &self.name]).arg("--data-dir").arg(self.server.data());
         command.args(["--listen-client-urls", &clients, "--advertise-client-urls", &clients]);
         command.args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers]);
-        command.args(["--initial-cluster", &format!("default={peers}"), "--listen-metrics-urls", &url("http", 2)]);
-        if self.secure {
+        command.args(["--initial-cluster", &self.cluster, "--listen-metrics-urls", &url("http", 2)]);
+        if self.security != Security::Plain {
             command.arg("--cert-file").arg(self.folder().join("server.pem"));
             command.arg("--key-file").arg(self.folder().join("server.key"));
         }
-        let process = Process::start("etcd", &mut command, &self.folder().join("etcd.log"))
-            .map_err(|failure| Failure::new(format!("{failure}; install etcd-server")))?;
-        *self.lock() = Some(process);
-        let ready = || {
-            let runs = self.lock().as_mut().is_some_and(Process::is_running);
-            if runs { self.is_healthy().then_some(Ok(())) } else { Some(Err(())) }
-        };
-        let what = match wait::until(READY, ready) {
-            Some(Ok(())) => return Ok(()),
-            Some(Err(())) => "it ended before it was ready".to_owned(),
-            None => format!("it did not serve on {} within {} s", self.address(), READY.as_secs()),
-        };
-        Err(self.lock().as_ref().map_or_else(|| Failure::new("etcd was never started"), |process| process.tell(&what)))
+        if self.security == Security::Certificates {
+            command.arg("--client-cert-auth").arg("--trusted-ca-file").arg(self.ca());
+        }
+        command
     }
 
     /// Tells whether it has a leader and takes writes, as it says itself.
     fn is_healthy(&self) -> bool {
         let asked = || -> std::io::Result<String> {
-            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.ports.port(2)))?;
+            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.server.ports.port(2)))?;
             stream.set_read_timeout(Some(ASKED))?;
             stream.write_all(b"GET /health HTTP/1.0\r\n\r\n")?;
             let mut answer = String::new();
@@ -207,18 +242,11 @@ impl Etcd {
     fn make_certificates(&self) -> Result<()> {
         let authority = Authority::in_folder(self.folder(), "ca")?;
         authority.sign("server", &["127.0.0.1", "localhost"])?;
+        authority.sign("client", &["localhost"])?;
         Authority::in_folder(self.folder(), "other-ca").map(drop)
     }
 
     fn scheme(&self) -> &'static str {
-        if self.secure { "https" } else { "http" }
-    }
-
-    fn data(&self) -> PathBuf {
-        self.folder().join("data")
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Process>> {
-        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+        if self.security == Security::Plain { "http" } else { "https" }
     }
 }

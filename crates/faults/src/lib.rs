@@ -3,9 +3,10 @@
 //! | part | what it does |
 //! |---|---|
 //! | [`kafka`] | a Kafka cluster of a test's own, its nodes killed, paused and started again; the one that all tests share |
-//! | [`Etcd`] | a real etcd of a test's own, killed, paused and started again, with or without its data, TLS and accounts |
+//! | [`Etcd`] | a real etcd of a test's own, killed, paused and started again, with or without its data, TLS and accounts, alone or as a cluster |
 //! | [`Consul`] | a Consul agent of a test's own, killed, paused and started again |
 //! | [`ZooKeeper`] | a ZooKeeper of a test's own, killed, paused and started again, with or without its data |
+//! | [`Nats`] | a NATS server of a test's own, killed, paused and started again, with TLS and accounts |
 //! | [`Proxy`] | stands in front of a server and cuts, holds, half-opens, delays or throttles its connections, and flips bits of what goes through ([`Corruption`]) |
 //! | [`Authority`] | signs certificates: of servers and clients, out of date, for another name |
 //! | [`Process`] | any server as a child process that never outlives the test |
@@ -21,9 +22,11 @@ mod consul;
 mod etcd;
 mod failure;
 pub mod kafka;
+mod nats;
 mod ports;
 mod process;
 mod proxy;
+mod server;
 mod wait;
 mod zookeeper;
 
@@ -31,6 +34,7 @@ pub use authority::{Authority, Signed, Validity};
 pub use consul::{Consul, consul_place, consul_program};
 pub use etcd::Etcd;
 pub use failure::{Failure, Result};
+pub use nats::Nats;
 pub use ports::Ports;
 pub use process::Process;
 pub use proxy::{Corruption, Direction, Proxy};

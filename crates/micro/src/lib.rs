@@ -37,6 +37,7 @@
 //! |---|---|---|
 //! | `broker-embedded` | yes, by `embedded` | `--broker embedded`: durable topics and queues in a folder, no server |
 //! | `registry-etcd` | no | `--registry etcd`: etcd 3.4 or newer, together with go-micro programs |
+//! | `registry-nats` | no | `--registry nats`: any NATS server, together with go-micro programs; JetStream is not needed |
 //! | `registry-zookeeper` | no | `--registry zookeeper`: ZooKeeper 3.6 or newer, together with go-micro programs |
 //! | `broker-kafka` | no | `--broker kafka`: a cluster of Kafka servers; builds the C library librdkafka |
 //! | `registry-consul` | no | `--registry consul`: the services that a Consul agent knows, go-micro's too |

@@ -14,4 +14,4 @@ mod watched;
 pub use acceptor::Acceptor;
 pub use connector::Connector;
 pub use tokio_rustls::{client::TlsStream as ClientStream, server::TlsStream as ServerStream};
-pub use trouble::rejected;
+pub use trouble::{rejected, why};

@@ -26,6 +26,13 @@ pub fn rejected(error: &(dyn StdError + 'static)) -> Option<String> {
     }
 }
 
+/// Tells by the error of a connection that a library made why the two sides did not come together, and what to do; `None` if
+/// TLS has no part in it.
+#[must_use]
+pub fn why(error: &(dyn StdError + 'static)) -> Option<String> {
+    cause(error).map(reason)
+}
+
 /// The error of rustls in a chain of others.
 fn cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Tls> {
     let mut next = Some(error);

@@ -30,7 +30,6 @@
 mod client;
 mod config;
 mod dial;
-mod driver;
 mod error;
 mod keys;
 mod nodes;

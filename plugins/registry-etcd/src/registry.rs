@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use micro_core::address::Address;
-use micro_core::registry::{Registry, RegistryOptions, Service, Unreadable, Watch, grouped};
+use micro_core::registry::{Driver, Registry, RegistryOptions, Service, Unreadable, Watch, grouped};
 use micro_core::{Error, Kind, Result};
 
 use crate::client::Client;
 use crate::config::Config;
-use crate::driver::Driver;
 use crate::error::Failed;
 use crate::keys;
 use crate::nodes::Nodes;
@@ -87,7 +86,7 @@ impl Etcd {
             client: Arc::new(Client::new(self.config.clone())),
             nodes: Arc::default(),
             unreadable: Arc::new(Unreadable::new("etcd")),
-            driver: Arc::new(Driver::start()?),
+            driver: Arc::new(Driver::start("etcd", std::future::pending(), std::future::ready(()))?),
         };
         *running = Some(started.clone());
         Ok(started)

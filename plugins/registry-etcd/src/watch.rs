@@ -1,25 +1,19 @@
-use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use micro_core::registry::{Change, Listing, Service, Unreadable, Watch};
+use micro_core::registry::{Change, Driver, Listing, Service, Told, Unreadable, Watch};
 use micro_core::{Error, Result};
-use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 use tonic::{Status, Streaming};
 
 use crate::client::{Client, Lane};
-use crate::driver::Driver;
 use crate::error::Failed;
 use crate::keys;
 use crate::range::range;
 use crate::wire::{self, Event, KeyValue, WatchCreate, WatchRequest, WatchResponse};
-
-/// How many changes a watcher may be behind before it gets the full state anew.
-const BEHIND: usize = 1_024;
 
 /// A stream that lived so long was a good one: what comes after its end is not put off.
 const STABLE: Duration = Duration::from_secs(10);
@@ -39,22 +33,9 @@ pub(crate) struct Watched {
 /// Hears of changes. Its stream is read whether anybody waits or not, so that a slow watcher holds up nobody, and costs
 /// what is registered and a limited row of changes.
 pub(crate) struct Watching {
-    shared: Arc<Shared>,
+    told: Arc<Told>,
     task: AbortHandle,
     _driver: Arc<Driver>,
-}
-
-struct Shared {
-    state: Mutex<State>,
-    told: Notify,
-}
-
-struct State {
-    listing: Listing,
-    changes: VecDeque<Change>,
-    /// The next thing it hears is the full state.
-    anew: bool,
-    ended: Option<Error>,
 }
 
 /// A stream that follows what was read.
@@ -69,22 +50,16 @@ impl Watching {
         let begun = watched.begin().await.map_err(|failed| watched.error(failed))?;
         let mut listing = Listing::new();
         listing.replace(begun.records);
-        let state = State { listing, changes: VecDeque::new(), anew: true, ended: None };
-        let shared = Arc::new(Shared { state: Mutex::new(state), told: Notify::new() });
-        let follow = follow(watched, Arc::clone(&shared), begun.stream);
-        Ok(Self { shared, task: tokio::spawn(follow).abort_handle(), _driver: driver })
+        let told = Arc::new(Told::new(listing));
+        let follow = follow(watched, Arc::clone(&told), begun.stream);
+        Ok(Self { told, task: tokio::spawn(follow).abort_handle(), _driver: driver })
     }
 }
 
 #[async_trait]
 impl Watch for Watching {
     async fn next(&mut self) -> Result<Change> {
-        loop {
-            if let Some(told) = self.shared.lock().next() {
-                return told;
-            }
-            self.shared.told.notified().await;
-        }
+        self.told.next().await
     }
 }
 
@@ -97,43 +72,6 @@ impl Drop for Watching {
 impl fmt::Debug for Watching {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Watching").finish_non_exhaustive()
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.lock());
-        self.told.notify_one();
-    }
-}
-
-impl State {
-    fn next(&mut self) -> Option<Result<Change>> {
-        if std::mem::take(&mut self.anew) {
-            return Some(Ok(Change::State(self.listing.services())));
-        }
-        if let Some(change) = self.changes.pop_front() {
-            return Some(Ok(change));
-        }
-        self.ended.as_ref().map(|error| Err(error.duplicate()))
-    }
-
-    fn tell(&mut self, changes: impl IntoIterator<Item = Change>) {
-        for change in changes {
-            if self.anew {
-                return;
-            }
-            if self.changes.len() >= BEHIND {
-                self.changes = VecDeque::new();
-                self.anew = true;
-                return;
-            }
-            self.changes.push_back(change);
-        }
     }
 }
 
@@ -200,42 +138,33 @@ fn refused(answer: &WatchResponse) -> Status {
 }
 
 /// Reads a stream, and when it ends goes on with another one, until none can be had.
-async fn follow(watched: Watched, shared: Arc<Shared>, mut stream: Streaming<WatchResponse>) {
+async fn follow(watched: Watched, told: Arc<Told>, mut stream: Streaming<WatchResponse>) {
     let mut ends = 0;
     loop {
         let began = Instant::now();
-        let why = read(&watched, &shared, &mut stream).await;
+        let why = read(&watched, &told, &mut stream).await;
         ends = if began.elapsed() > STABLE { 0 } else { ends + 1 };
         tracing::debug!(why, ends, "a stream of the etcd registry ended; everything is read anew");
         sleep(pause(ends)).await;
         match watched.begin().await {
             Ok(begun) => {
-                shared.change(|state| {
-                    let changes = state.listing.replace(begun.records);
-                    state.tell(changes);
-                });
+                told.change(|listing| listing.replace(begun.records));
                 stream = begun.stream;
             }
-            Err(failed) => {
-                shared.change(|state| state.ended = Some(watched.error(failed)));
-                return;
-            }
+            Err(failed) => return told.end(watched.error(failed)),
         }
     }
 }
 
 /// Reads a stream to its end, and says why it ended.
-async fn read(watched: &Watched, shared: &Shared, stream: &mut Streaming<WatchResponse>) -> String {
+async fn read(watched: &Watched, told: &Told, stream: &mut Streaming<WatchResponse>) -> String {
     loop {
         match stream.message().await {
             Ok(Some(answer)) if answer.canceled => return refused(&answer).to_string(),
             Ok(Some(answer)) if answer.events.is_empty() => {}
-            Ok(Some(answer)) => shared.change(|state| {
-                for event in &answer.events {
-                    let changes = watched.changes(&mut state.listing, event);
-                    state.tell(changes);
-                }
-            }),
+            Ok(Some(answer)) => {
+                told.change(|listing| answer.events.iter().flat_map(|event| watched.changes(listing, event)).collect())
+            }
             Ok(None) => return "the server closed it".to_owned(),
             Err(status) => return status.to_string(),
         }

@@ -27,14 +27,12 @@
 //! - TLS is not spoken.
 
 mod config;
-mod driver;
 mod error;
 mod keeper;
 mod keys;
 mod node;
 mod registry;
 mod session;
-mod told;
 mod watch;
 
 pub use registry::ZooKeeper;

@@ -5,11 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use micro_core::registry::{Registry, RegistryOptions, Service, Unreadable, Watch, grouped};
+use micro_core::registry::{Driver, Registry, RegistryOptions, Service, Unreadable, Watch, grouped};
 use micro_core::{Error, Kind, Result};
 
 use crate::config::Config;
-use crate::driver::Driver;
 use crate::error::Failed;
 use crate::keeper::Keeper;
 use crate::keys;
@@ -76,8 +75,10 @@ impl ZooKeeper {
             return Ok(running.clone());
         }
         let keeper = Arc::new(Keeper::new(Sessions::new(self.config.clone())));
-        let driver = Arc::new(Driver::start(Arc::clone(&keeper))?);
-        let started = Running { keeper, unreadable: Arc::new(Unreadable::new("zookeeper")), driver };
+        let (keeps, leaves) = (Arc::clone(&keeper), Arc::clone(&keeper));
+        let driver = Driver::start("zookeeper", async move { keeps.run().await }, async move { leaves.left().await });
+        let unreadable = Arc::new(Unreadable::new("zookeeper"));
+        let started = Running { keeper, unreadable, driver: Arc::new(driver?) };
         *running = Some(started.clone());
         Ok(started)
     }

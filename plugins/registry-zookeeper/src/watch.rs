@@ -5,18 +5,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
-use micro_core::registry::{Change, Listing, Service, Unreadable, Watch};
+use micro_core::registry::{Change, Driver, Listing, Service, Told, Unreadable, Watch};
 use micro_core::{Error, Result};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 use zookeeper_client::{AddWatchMode, EventType, PersistentWatcher, SessionState, WatchedEvent};
 
-use crate::driver::Driver;
 use crate::error::Failed;
 use crate::keeper::Keeper;
 use crate::keys;
 use crate::session::Session;
-use crate::told::Told;
 
 /// How many paths are looked at together.
 const TOGETHER: usize = 256;

@@ -1,10 +1,12 @@
 //! Which nodes a service has, and where they are.
 
 mod cache;
+mod driver;
 mod listing;
 mod memory;
 mod multi;
 mod record;
+mod told;
 mod unreadable;
 
 use std::any::Any;
@@ -14,10 +16,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use cache::{Cache, Known};
+pub use driver::Driver;
 pub use listing::{Listing, grouped};
 pub use memory::Memory;
 pub use multi::Multi;
 pub use record::{Endpoint, Node, Service, Value};
+pub use told::Told;
 pub use unreadable::Unreadable;
 
 use crate::Result;

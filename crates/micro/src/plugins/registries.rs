@@ -11,6 +11,7 @@ use micro_core::Result;
     feature = "registry-etcd",
     feature = "registry-gossip",
     feature = "registry-mdns",
+    feature = "registry-nats",
     feature = "registry-static",
     feature = "registry-zookeeper"
 ))]
@@ -36,6 +37,8 @@ const KNOWN: Known = Known {
         #[cfg(feature = "registry-mdns")]
         "mdns",
         "memory",
+        #[cfg(feature = "registry-nats")]
+        "nats",
         #[cfg(feature = "registry-static")]
         "static",
         #[cfg(feature = "registry-zookeeper")]
@@ -54,12 +57,14 @@ const KNOWN: Known = Known {
         ("gossip", "registry-gossip"),
         #[cfg(not(feature = "registry-mdns"))]
         ("mdns", "registry-mdns"),
+        #[cfg(not(feature = "registry-nats"))]
+        ("nats", "registry-nats"),
         #[cfg(not(feature = "registry-static"))]
         ("static", "registry-static"),
         #[cfg(not(feature = "registry-zookeeper"))]
         ("zookeeper", "registry-zookeeper"),
     ],
-    go_micro: &["nats", "kubernetes", "eureka", "cache", "proxy", "service"],
+    go_micro: &["kubernetes", "eureka", "cache", "proxy", "service"],
 };
 
 /// Makes the registry of the choices; does no I/O. The first of several is the one that must work.
@@ -116,6 +121,11 @@ fn one(choice: &Choice, home: Option<&str>) -> Result<Arc<dyn Registry>> {
         "mdns" => {
             let options = RegistryOptions::new().address(choice.address.clone());
             Ok(Arc::new(micro_registry_mdns::Mdns::with_options(&options)?))
+        }
+        #[cfg(feature = "registry-nats")]
+        "nats" | "natss" => {
+            let options = RegistryOptions::new().address(choice.address.clone());
+            Ok(Arc::new(micro_registry_nats::Nats::with_options(&options)?))
         }
         #[cfg(feature = "registry-static")]
         "static" => {

@@ -5,7 +5,8 @@ use micro_core::registry::{Change, Registry};
 use micro_faults::{Etcd as Server, Proxy};
 use micro_registry_etcd::Etcd;
 
-use crate::world::*;
+use crate::client::registry;
+use micro_conformance::registry::steps::*;
 
 #[test]
 fn making_one_opens_nothing() {

@@ -4,8 +4,9 @@ use std::time::Duration;
 use micro_core::registry::{Change, Node, Registry, Service};
 use micro_faults::Etcd as Server;
 
+use crate::client::registry;
 use crate::records::leases;
-use crate::world::*;
+use micro_conformance::registry::steps::*;
 
 #[tokio::test]
 async fn many_that_register_one_node_at_once_have_one_lease() {

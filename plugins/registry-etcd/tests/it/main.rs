@@ -1,8 +1,8 @@
 //! What the etcd registry promises, shown with real servers.
 
+mod client;
 mod conformance;
 mod failure;
 mod leases;
 mod records;
 mod security;
-mod world;

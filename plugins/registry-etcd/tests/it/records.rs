@@ -4,7 +4,8 @@ use micro_core::Kind;
 use micro_core::registry::{Change, Endpoint, Node, Registry, Service, Value};
 use micro_faults::Etcd as Server;
 
-use crate::world::*;
+use crate::client::registry;
+use micro_conformance::registry::steps::*;
 
 /// As go-micro v2.9.1 wrote it.
 const OF_GO: &str = r#"{"name":"greeter","version":"latest","metadata":null,

@@ -2,7 +2,8 @@ use micro_core::Kind;
 use micro_core::registry::{Change, Registry};
 use micro_faults::Etcd as Server;
 
-use crate::world::*;
+use crate::client::registry;
+use micro_conformance::registry::steps::*;
 
 const ROOT: &str = "--user=root:root-secret";
 

@@ -5,7 +5,8 @@ use micro_core::registry::{Change, Registry};
 use micro_faults::ZooKeeper as Server;
 use micro_registry_zookeeper::ZooKeeper;
 
-use crate::world::*;
+use crate::client::registry;
+use micro_conformance::registry::steps::*;
 
 #[test]
 fn making_one_opens_nothing() {

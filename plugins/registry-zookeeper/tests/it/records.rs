@@ -6,7 +6,8 @@ use micro_core::Kind;
 use micro_core::registry::{Change, Node, Registry, Service};
 use micro_faults::ZooKeeper as Server;
 
-use crate::world::*;
+use crate::client::registry;
+use micro_conformance::registry::steps::*;
 
 #[tokio::test]
 async fn a_node_is_go_micros_record_under_its_path_and_goes_with_its_client() {
