@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use micro_core::address::Address;
 use micro_core::registry::{Change, Node, Registry, RegistryOptions, Service};
-use micro_faults::{Consul, Etcd};
+use micro_faults::{Consul, Etcd, Nats, ZooKeeper};
 use micro_interop::RustGreeter;
 use micro_interop::proto::{GreeterClient, GreeterServer, Request};
 use micro_rpc::{Client, Running, ServerOptions};
 use serde_json::Value;
 
 use crate::peer::{GoServer, Peer, go_client};
-use crate::wait::fresh;
+use crate::wait::{fresh, until};
 
 const TTL: Duration = Duration::from_secs(60);
 const LIMIT: Duration = Duration::from_secs(60);
@@ -38,6 +38,18 @@ fn consul(server: &Consul) -> Place {
     let address = server.address();
     let ours = micro_registry_consul::Consul::with_options(&options("consul", &address)).unwrap();
     Place { ours: Arc::new(ours), theirs: format!("consul={address}") }
+}
+
+fn nats(server: &Nats) -> Place {
+    let address = server.address();
+    let ours = micro_registry_nats::Nats::with_options(&options("nats", &address)).unwrap();
+    Place { ours: Arc::new(ours), theirs: format!("nats={address}") }
+}
+
+fn zookeeper(server: &ZooKeeper) -> Place {
+    let address = server.address();
+    let ours = micro_registry_zookeeper::ZooKeeper::with_options(&options("zookeeper", &address)).unwrap();
+    Place { ours: Arc::new(ours), theirs: format!("zookeeper={address}") }
 }
 
 /// A Rust greeter that is registered as the facade registers one.
@@ -90,10 +102,15 @@ async fn rust_finds_and_calls_go(place: Place) {
 }
 
 async fn a_go_watcher_hears_rust(place: Place) {
-    let name = fresh("rust.watched");
-    let mut watcher = Peer::start(&["watch", "-name", &name, "-registry", &place.theirs]).await;
+    a_go_watcher_of_hears_rust(&fresh("rust.watched"), place, || true).await;
+}
+
+/// `watches` tells whether what the Go program said that it does is so by now.
+async fn a_go_watcher_of_hears_rust(name: &str, place: Place, watches: impl Fn() -> bool) {
+    let mut watcher = Peer::start(&["watch", "-name", name, "-registry", &place.theirs]).await;
     assert_eq!(watcher.line().await.unwrap()["event"], "watching");
-    let (record, _running) = registered(&name, &*place.ours).await;
+    until("the Go program watches", async || watches()).await;
+    let (record, _running) = registered(name, &*place.ours).await;
     let id = &record.nodes[0].id;
     let is = |change: &Value, actions: &[&str]| {
         actions.iter().any(|action| change["Action"] == *action) && change["Service"]["nodes"][0]["id"] == **id
@@ -154,4 +171,49 @@ async fn a_rust_program_finds_and_calls_a_go_service_by_consul() {
 async fn a_go_watcher_hears_a_rust_node_come_and_go_by_consul() {
     let server = Consul::start().unwrap();
     a_go_watcher_hears_rust(consul(&server)).await;
+}
+
+// features: C3
+#[tokio::test]
+async fn a_go_program_finds_and_calls_a_rust_service_by_nats() {
+    let server = Nats::start().unwrap();
+    go_finds_and_calls_rust(nats(&server)).await;
+}
+
+// features: C3
+#[tokio::test]
+async fn a_rust_program_finds_and_calls_a_go_service_by_nats() {
+    let server = Nats::start().unwrap();
+    rust_finds_and_calls_go(nats(&server)).await;
+}
+
+#[tokio::test]
+async fn a_go_watcher_hears_a_rust_node_come_and_go_by_nats() {
+    let server = Nats::start().unwrap();
+    a_go_watcher_hears_rust(nats(&server)).await;
+}
+
+// features: C3
+#[tokio::test]
+async fn a_go_program_finds_and_calls_a_rust_service_by_zookeeper() {
+    let server = ZooKeeper::start().unwrap();
+    go_finds_and_calls_rust(zookeeper(&server)).await;
+}
+
+// features: C3
+#[tokio::test]
+async fn a_rust_program_finds_and_calls_a_go_service_by_zookeeper() {
+    let server = ZooKeeper::start().unwrap();
+    rust_finds_and_calls_go(zookeeper(&server)).await;
+}
+
+#[tokio::test]
+async fn a_go_watcher_hears_a_rust_node_come_and_go_by_zookeeper() {
+    let server = ZooKeeper::start().unwrap();
+    let (place, name) = (zookeeper(&server), fresh("rust.watched"));
+    // go-micro's plugin for ZooKeeper watches only what there is already.
+    let there = Service::new(&name, "1.2.0").node(Node::new("there", "127.0.0.1:1").with("protocol", "grpc"));
+    place.ours.register(&there, TTL).await.unwrap();
+    // It watches the service and the node.
+    a_go_watcher_of_hears_rust(&name, place, || server.ask("mntr").unwrap().contains("zk_watch_count\t2\n")).await;
 }

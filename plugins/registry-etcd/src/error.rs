@@ -80,7 +80,7 @@ impl Failed {
                 ),
             ),
             Self::Broken(why) => {
-                let hint = hint(&why, config.is_tls());
+                let hint = hint(&why, config);
                 Error::new(Kind::Unavailable, format!("etcd at {address} cannot be reached; {hint}")).source(why)
             }
             Self::Answer(status) => answer(&status, config),
@@ -148,15 +148,19 @@ fn answer(status: &Status, config: &Config) -> Error {
 }
 
 /// What to look for when a connection breaks.
-fn hint(why: &str, tls: bool) -> &'static str {
+fn hint(why: &str, config: &Config) -> &'static str {
     let says = |text: &str| why.contains(text);
+    let (tls, broke) = (config.is_tls(), says("broken pipe") || says("connection reset") || says("closed"));
     if tls && (says("may speak no TLS") || says("is no TLS")) {
         "is it without TLS? Then leave out tls=true"
     } else if says("UnknownIssuer") || says("BadSignature") {
         "its certificate is of no authority that is trusted; name the right one by ca="
     } else if says("certificate") || says("CertificateRequired") {
         "check the certificates: ca=, cert= and key="
-    } else if !tls && (says("frame") || says("broken pipe") || says("connection reset") || says("closed")) {
+    } else if broke && config.tls.as_ref().is_some_and(|tls| tls.get_identity().is_none()) {
+        // Refused after the handshake, so that only the end of the connection is seen.
+        "does it run, and does it want a certificate? Then name ours by cert= and key="
+    } else if !tls && (broke || says("frame")) {
         "does it run, and does it want TLS? Then add tls=true"
     } else {
         "does it run, and is the address right?"

@@ -100,3 +100,15 @@ async fn tls_is_spoken_with_a_server_of_the_right_authority_only() {
         assert!(error.kind() == kind && error.to_string().contains(word), "{address}: {error}");
     }
 }
+
+#[tokio::test]
+async fn a_server_that_asks_for_certificates_gets_ours_and_without_one_says_so() {
+    let server = Server::start_asking_for_certificates().unwrap();
+    let address = format!("etcds://{}?ca={}", server.address(), server.ca().display());
+    let (certificate, key) = server.client_certificate();
+    let good = registry(&format!("{address}&cert={}&key={}", certificate.display(), key.display()));
+    good.register(&greeter("1", "a"), LONG).await.unwrap();
+    assert_eq!(watch(&good, Some("greeter")).await.1, [greeter("1", "a")]);
+    let error = registry(&format!("{address}&timeout_ms=2000")).get("greeter").await.unwrap_err();
+    assert!(error.kind() == Kind::Unavailable && error.to_string().contains("cert= and key="), "{error}");
+}
