@@ -2,16 +2,16 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::ops::Deref;
 use std::process::Command;
 use std::time::Duration;
 
 use crate::server::Server;
-use crate::{Authority, Failure, Result};
+use crate::{Failure, Result};
 
 const ASKED: Duration = Duration::from_secs(2);
 
-/// One server. Dropped, it is killed and its data removed. What is done to it can be done from several threads.
+/// One [`Server`].
 ///
 /// It is the program `etcd` of the Debian package etcd-server, and `etcdctl` of etcd-client.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl Etcd {
     }
 
     /// As [`start_secure`](Self::start_secure), for clients that have a certificate of the same authority:
-    /// [`client_certificate`](Self::client_certificate) is one.
+    /// [`client_certificate`](Server::client_certificate) is one.
     ///
     /// # Errors
     ///
@@ -83,7 +83,7 @@ impl Etcd {
     fn single(security: Security) -> Result<Self> {
         let etcd = Self::new(security, "default".to_owned())?;
         if security != Security::Plain {
-            etcd.make_certificates()?;
+            etcd.server.make_certificates()?;
         }
         etcd.run()?;
         Ok(etcd)
@@ -93,41 +93,6 @@ impl Etcd {
         let server = Server::new("etcd", "etcd-server", 3)?;
         let cluster = format!("{name}=http://127.0.0.1:{}", server.ports.port(1));
         Ok(Self { server, security, name, cluster })
-    }
-
-    /// Returns where it serves clients, `127.0.0.1:<port>`; the same also after it was started again.
-    #[must_use]
-    pub fn address(&self) -> String {
-        self.server.address()
-    }
-
-    /// Returns the folder of its log, its data and its certificates.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
-        self.server.folder()
-    }
-
-    /// Returns the PEM file of the authority that signed the certificate of a [secure](Self::start_secure) server.
-    #[must_use]
-    pub fn ca(&self) -> PathBuf {
-        self.folder().join("ca.pem")
-    }
-
-    /// Returns the PEM file of an authority that signed nothing here.
-    #[must_use]
-    pub fn other_ca(&self) -> PathBuf {
-        self.folder().join("other-ca.pem")
-    }
-
-    /// Returns the PEM files of a certificate that the same authority signed for clients, and of its key.
-    #[must_use]
-    pub fn client_certificate(&self) -> (PathBuf, PathBuf) {
-        (self.folder().join("client.pem"), self.folder().join("client.key"))
-    }
-
-    /// Ends it without warning.
-    pub fn kill(&self) {
-        self.server.kill();
     }
 
     /// Kills it if it runs, starts it again on its port and its data, and waits until it serves.
@@ -148,16 +113,6 @@ impl Etcd {
     pub fn restart_empty(&self) -> Result<()> {
         self.server.forget()?;
         self.run()
-    }
-
-    /// Freezes it: its connections stay open, and nothing is answered.
-    pub fn pause(&self) {
-        self.server.pause();
-    }
-
-    /// Lets it go on after a pause.
-    pub fn resume(&self) {
-        self.server.resume();
     }
 
     /// Asks for accounts from now on: root, who may do everything, alice, who may read and write below a prefix, and bob, who
@@ -239,14 +194,15 @@ impl Etcd {
         asked().is_ok_and(|answer| answer.contains("200 OK") && answer.contains("true"))
     }
 
-    fn make_certificates(&self) -> Result<()> {
-        let authority = Authority::in_folder(self.folder(), "ca")?;
-        authority.sign("server", &["127.0.0.1", "localhost"])?;
-        authority.sign("client", &["localhost"])?;
-        Authority::in_folder(self.folder(), "other-ca").map(drop)
-    }
-
     fn scheme(&self) -> &'static str {
         if self.security == Security::Plain { "http" } else { "https" }
+    }
+}
+
+impl Deref for Etcd {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.server
     }
 }

@@ -38,4 +38,5 @@ pub use nats::Nats;
 pub use ports::Ports;
 pub use process::Process;
 pub use proxy::{Corruption, Direction, Proxy};
+pub use server::Server;
 pub use zookeeper::ZooKeeper;

@@ -3,17 +3,17 @@
 use std::fs;
 use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::ops::Deref;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use crate::server::Server;
-use crate::{Authority, Failure, Result};
+use crate::{Failure, Result};
 
 const ASKED: Duration = Duration::from_secs(2);
 
-/// One server, without JetStream: what is not delivered at once is lost. Dropped, it is killed. What is done to it can be done
-/// from several threads.
+/// One [`Server`], without JetStream: what is not delivered at once is lost.
 ///
 /// It is the program `nats-server` of the Debian package of that name.
 #[derive(Debug)]
@@ -44,17 +44,14 @@ impl Nats {
     }
 
     /// Starts one that speaks only TLS, with a certificate for 127.0.0.1 and localhost; with `ask` it asks for one of the same
-    /// authority, as [`client_certificate`](Self::client_certificate) is.
+    /// authority, as [`client_certificate`](Server::client_certificate) is.
     ///
     /// # Errors
     ///
     /// As [`start`](Self::start), and if the certificates cannot be written.
     pub fn start_secure(ask: bool) -> Result<Self> {
         let nats = Self { server: Server::new("nats", "nats-server", 1)? };
-        let authority = Authority::in_folder(nats.folder(), "ca")?;
-        authority.sign("server", &["127.0.0.1", "localhost"])?;
-        authority.sign("client", &["localhost"])?;
-        Authority::in_folder(nats.folder(), "other-ca")?;
+        nats.server.make_certificates()?;
         let file = |name: &str| nats.folder().join(name).display().to_string();
         nats.write(&format!(
             "tls {{ cert_file: \"{}\", key_file: \"{}\", ca_file: \"{}\", verify: {ask} }}",
@@ -66,41 +63,6 @@ impl Nats {
         Ok(nats)
     }
 
-    /// Returns where it serves clients, `127.0.0.1:<port>`; the same also after it was started again.
-    #[must_use]
-    pub fn address(&self) -> String {
-        self.server.address()
-    }
-
-    /// Returns the folder of its log, its settings and its certificates.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
-        self.server.folder()
-    }
-
-    /// Returns the PEM file of the authority that signed the certificates of a [secure](Self::start_secure) server.
-    #[must_use]
-    pub fn ca(&self) -> PathBuf {
-        self.folder().join("ca.pem")
-    }
-
-    /// Returns the PEM file of an authority that signed nothing here.
-    #[must_use]
-    pub fn other_ca(&self) -> PathBuf {
-        self.folder().join("other-ca.pem")
-    }
-
-    /// Returns the PEM files of a certificate that the same authority signed for clients, and of its key.
-    #[must_use]
-    pub fn client_certificate(&self) -> (PathBuf, PathBuf) {
-        (self.folder().join("client.pem"), self.folder().join("client.key"))
-    }
-
-    /// Ends it without warning.
-    pub fn kill(&self) {
-        self.server.kill();
-    }
-
     /// Kills it if it runs, starts it again on its port, and waits until it serves. It remembers nothing.
     ///
     /// # Errors
@@ -109,16 +71,6 @@ impl Nats {
     pub fn restart(&self) -> Result<()> {
         self.kill();
         self.run()
-    }
-
-    /// Freezes it: its connections stay open, and nothing is answered.
-    pub fn pause(&self) {
-        self.server.pause();
-    }
-
-    /// Lets it go on after a pause.
-    pub fn resume(&self) {
-        self.server.resume();
     }
 
     fn settings(&self) -> PathBuf {
@@ -147,5 +99,13 @@ impl Nats {
             Ok(greeting == *b"INFO ")
         };
         greeted().unwrap_or_default()
+    }
+}
+
+impl Deref for Nats {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.server
     }
 }

@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::{Failure, Ports, Process, Result, wait};
+use crate::{Authority, Failure, Ports, Process, Result, wait};
 
 /// Generous: other tests may start servers at the same time.
 const READY: Duration = Duration::from_secs(60);
 
+/// A server of a test's own, of which it is the part that all have. Dropped, it is killed and its folder removed. What is done
+/// to it can be done from several threads.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub struct Server {
     name: &'static str,
     /// The Debian packages that have its program.
     packages: &'static str,
@@ -32,12 +34,41 @@ impl Server {
         Ok(Self { name, packages, process: Mutex::default(), ports: Ports::take(ports)?, folder })
     }
 
-    pub(crate) fn address(&self) -> String {
+    /// Returns where it serves clients, `127.0.0.1:<port>`; the same also after it was started again.
+    #[must_use]
+    pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.ports.port(0))
     }
 
-    pub(crate) fn folder(&self) -> &Path {
+    /// Returns the folder of its log, its settings, its data and its certificates.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Returns the PEM file of the authority that signed the certificate of a server that speaks TLS.
+    #[must_use]
+    pub fn ca(&self) -> PathBuf {
+        self.folder().join("ca.pem")
+    }
+
+    /// Returns the PEM file of an authority that signed nothing here.
+    #[must_use]
+    pub fn other_ca(&self) -> PathBuf {
+        self.folder().join("other-ca.pem")
+    }
+
+    /// Returns the PEM files of a certificate that the same authority signed for clients, and of its key.
+    #[must_use]
+    pub fn client_certificate(&self) -> (PathBuf, PathBuf) {
+        (self.folder().join("client.pem"), self.folder().join("client.key"))
+    }
+
+    pub(crate) fn make_certificates(&self) -> Result<()> {
+        let authority = Authority::in_folder(self.folder(), "ca")?;
+        authority.sign("server", &["127.0.0.1", "localhost"])?;
+        authority.sign("client", &["localhost"])?;
+        Authority::in_folder(self.folder(), "other-ca").map(drop)
     }
 
     pub(crate) fn data(&self) -> PathBuf {
@@ -68,7 +99,8 @@ impl Server {
         Err(self.lock().as_ref().map_or_else(never, |process| process.tell(&what)))
     }
 
-    pub(crate) fn kill(&self) {
+    /// Ends it without warning.
+    pub fn kill(&self) {
         if let Some(process) = self.lock().as_mut() {
             process.kill();
         }
@@ -84,13 +116,15 @@ impl Server {
         }
     }
 
-    pub(crate) fn pause(&self) {
+    /// Freezes it: its connections stay open, and nothing is answered.
+    pub fn pause(&self) {
         if let Some(process) = self.lock().as_mut() {
             process.pause();
         }
     }
 
-    pub(crate) fn resume(&self) {
+    /// Lets it go on after a pause.
+    pub fn resume(&self) {
         if let Some(process) = self.lock().as_mut() {
             process.resume();
         }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
+use std::ops::Deref;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -15,8 +16,7 @@ const JAR: &str = "/usr/share/java/zookeeper.jar";
 
 const ASKED: Duration = Duration::from_secs(2);
 
-/// One server with ticks of 500 ms, so that no session is shorter than 1 s. Dropped, it is killed and its data removed. What
-/// is done to it can be done from several threads.
+/// One [`Server`] with ticks of 500 ms, so that no session is shorter than 1 s.
 ///
 /// It is `zookeeper.jar` of the Debian package zookeeper, run by `java`.
 #[derive(Debug)]
@@ -34,23 +34,6 @@ impl ZooKeeper {
         let started = Self { server: Server::new("zookeeper", "zookeeper and default-jre-headless", 1)? };
         started.run()?;
         Ok(started)
-    }
-
-    /// Returns where it serves clients, `127.0.0.1:<port>`; the same also after it was started again.
-    #[must_use]
-    pub fn address(&self) -> String {
-        self.server.address()
-    }
-
-    /// Returns the folder of its log and its data.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
-        self.server.folder()
-    }
-
-    /// Ends it without warning.
-    pub fn kill(&self) {
-        self.server.kill();
     }
 
     /// Kills it if it runs, starts it again on its port and its data, and waits until it serves.
@@ -71,16 +54,6 @@ impl ZooKeeper {
     pub fn restart_empty(&self) -> Result<()> {
         self.server.forget()?;
         self.run()
-    }
-
-    /// Freezes it: its connections stay open, and nothing is answered.
-    pub fn pause(&self) {
-        self.server.pause();
-    }
-
-    /// Lets it go on after a pause.
-    pub fn resume(&self) {
-        self.server.resume();
     }
 
     /// Answers one of its words of four letters: `dump` tells the sessions and their nodes.
@@ -141,6 +114,14 @@ impl ZooKeeper {
     /// It says that it is well a moment before it takes sessions.
     fn serves(&self) -> bool {
         self.ask("srvr").is_ok_and(|said| said.contains("Mode: "))
+    }
+}
+
+impl Deref for ZooKeeper {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.server
     }
 }
 

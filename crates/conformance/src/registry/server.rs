@@ -1,4 +1,5 @@
 use std::fmt;
+use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -8,64 +9,49 @@ use micro_faults::{Etcd, Nats, Proxy, ZooKeeper};
 use super::{Child, Fixture, Outage, Process};
 
 /// A server that a test starts.
-pub trait Server: fmt::Debug + Send + Sync + Sized + 'static {
+pub trait Server: fmt::Debug + Deref<Target = micro_faults::Server> + Send + Sync + Sized + 'static {
     /// Starts one, and waits until it serves.
     ///
-    /// # Panics
+    /// # Errors
     ///
     /// If it cannot be had.
-    fn start() -> Self;
-
-    /// Returns `host:port`.
-    fn address(&self) -> String;
+    fn start() -> micro_faults::Result<Self>;
 
     /// Ends it and starts it again at its address, with nothing of what it knew.
     ///
-    /// # Panics
+    /// # Errors
     ///
     /// If it does not come up.
-    fn restart_empty(&self);
+    fn restart_empty(&self) -> micro_faults::Result<()>;
 }
 
 impl Server for Etcd {
-    fn start() -> Self {
-        Self::start().expect("etcd can be started")
+    fn start() -> micro_faults::Result<Self> {
+        Self::start()
     }
 
-    fn address(&self) -> String {
-        self.address()
-    }
-
-    fn restart_empty(&self) {
-        self.restart_empty().expect("etcd starts again");
+    fn restart_empty(&self) -> micro_faults::Result<()> {
+        self.restart_empty()
     }
 }
 
 impl Server for ZooKeeper {
-    fn start() -> Self {
-        Self::start().expect("ZooKeeper can be started")
+    fn start() -> micro_faults::Result<Self> {
+        Self::start()
     }
 
-    fn address(&self) -> String {
-        self.address()
-    }
-
-    fn restart_empty(&self) {
-        self.restart_empty().expect("ZooKeeper starts again");
+    fn restart_empty(&self) -> micro_faults::Result<()> {
+        self.restart_empty()
     }
 }
 
 impl Server for Nats {
-    fn start() -> Self {
-        Self::start().expect("NATS can be started")
+    fn start() -> micro_faults::Result<Self> {
+        Self::start()
     }
 
-    fn address(&self) -> String {
-        self.address()
-    }
-
-    fn restart_empty(&self) {
-        self.restart().expect("NATS starts again");
+    fn restart_empty(&self) -> micro_faults::Result<()> {
+        self.restart()
     }
 }
 
@@ -95,9 +81,13 @@ const ADDRESS: &str = "MICRO_CONFORMANCE_ADDRESS";
 impl<S: Server> OneServer<S> {
     /// Starts a server for the clients of a plugin. The test of the full name `conformance::other_process` calls
     /// [`stay_registered`](super::stay_registered) with a client of [`other_address`].
+    ///
+    /// # Panics
+    ///
+    /// If the server cannot be had.
     #[must_use]
     pub fn start(plugin: Plugin) -> Self {
-        Self { plugin, server: S::start() }
+        Self { plugin, server: S::start().expect("a server can be had") }
     }
 
     fn address(&self, domain: &str) -> String {
@@ -161,7 +151,7 @@ struct CutOff<S> {
 impl<S: Server> CutOff<S> {
     fn started(&self) -> &(S, Proxy) {
         self.started.get_or_init(|| {
-            let server = S::start();
+            let server = S::start().expect("a server can be had");
             let proxy = Proxy::to(server.address()).expect("there is a port for a proxy");
             (server, proxy)
         })
@@ -191,7 +181,7 @@ impl<S: Server> Outage for CutOff<S> {
 
     fn restart(&self) {
         let (server, proxy) = self.started();
-        server.restart_empty();
+        server.restart_empty().expect("it starts again");
         proxy.heal();
     }
 }

@@ -65,3 +65,18 @@ pub async fn finds(registry: &dyn Registry, expected: &[Service]) {
         sleep(Duration::from_millis(20)).await;
     }
 }
+
+/// Makes every call, of which each must fail, and returns the errors.
+///
+/// # Panics
+///
+/// If one succeeds.
+pub async fn every_error(registry: &dyn Registry) -> [Error; 5] {
+    [
+        registry.register(&greeter("1", "a"), LONG).await.expect_err("registering fails"),
+        registry.deregister(&greeter("1", "a")).await.expect_err("deregistering fails"),
+        registry.get("greeter").await.expect_err("getting fails"),
+        registry.list().await.expect_err("listing fails"),
+        registry.watch(None).await.expect_err("watching fails"),
+    ]
+}

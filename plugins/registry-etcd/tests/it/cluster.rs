@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use crate::client::registry;
 
 fn address(cluster: &[Server]) -> String {
-    let servers: Vec<String> = cluster.iter().map(Server::address).collect();
+    let servers: Vec<String> = cluster.iter().map(|server| server.address()).collect();
     format!("etcd://{}", servers.join(","))
 }
 

@@ -41,13 +41,7 @@ async fn who_is_not_let_in_is_told_why_and_what_to_do_and_no_secret_is_shown() {
         ("alice:alice-secret@", "other", Kind::Forbidden, "readwrite /micro/registry-other/"),
     ] {
         let registry = registry(&format!("etcd://{account}{}?domain={domain}", server.address()));
-        for error in [
-            registry.register(&greeter("1", "a"), LONG).await.unwrap_err(),
-            registry.deregister(&greeter("1", "a")).await.unwrap_err(),
-            registry.get("greeter").await.unwrap_err(),
-            registry.list().await.unwrap_err(),
-            registry.watch(None).await.unwrap_err(),
-        ] {
+        for error in every_error(&registry).await {
             let text = error.to_string();
             assert!(
                 error.kind() == kind && text.contains(word) && text.contains(&server.address()),

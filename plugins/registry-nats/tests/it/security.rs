@@ -38,13 +38,7 @@ async fn who_is_not_let_in_is_told_why_and_what_to_do_and_no_secret_is_shown() {
         ("bob:bob-secret@", Kind::Forbidden, "micro.registry.nats.query"),
     ] {
         let registry = registry(&format!("nats://{account}{}", server.address()));
-        for error in [
-            registry.register(&greeter("1", "a"), LONG).await.unwrap_err(),
-            registry.deregister(&greeter("1", "a")).await.unwrap_err(),
-            registry.get("greeter").await.unwrap_err(),
-            registry.list().await.unwrap_err(),
-            registry.watch(None).await.unwrap_err(),
-        ] {
+        for error in every_error(&registry).await {
             let text = error.to_string();
             assert!(error.kind() == kind && text.contains(word) && text.contains(&server.address()), "{text}");
             let shown = format!("{text} {error:?} {registry:?} {}", registry.address());

@@ -19,13 +19,7 @@ fn making_one_opens_nothing() {
 #[tokio::test]
 async fn where_no_server_is_every_call_says_so_and_what_to_do() {
     let registry = registry("zookeeper://127.0.0.1:1,127.0.0.1:2?timeout_ms=2000");
-    for error in [
-        registry.register(&greeter("1", "a"), LONG).await.unwrap_err(),
-        registry.deregister(&greeter("1", "a")).await.unwrap_err(),
-        registry.get("s").await.unwrap_err(),
-        registry.list().await.unwrap_err(),
-        registry.watch(None).await.unwrap_err(),
-    ] {
+    for error in every_error(&registry).await {
         let text = error.to_string();
         assert_eq!(error.kind(), Kind::Unavailable, "{text}");
         assert!(text.contains("127.0.0.1:1,127.0.0.1:2") && text.contains("does it run"), "{text}");
