@@ -27,6 +27,10 @@ const SERVICES: usize = 200;
 const NODES: usize = 5;
 const LONGEST: Duration = Duration::from_secs(60);
 
+/// From when on memory is looked at, and by how many MiB a process may grow in the second half of the churn.
+const LONG_ENOUGH: Duration = Duration::from_secs(30);
+const GROWTH: u64 = 32;
+
 /// What a watch may keep for a watcher that does not listen, besides what is registered.
 const BEHIND: usize = 1_024;
 
@@ -56,12 +60,21 @@ async fn under_churn_every_change_is_heard_and_the_picture_is_right(stage: Stage
         churning.spawn(churn(stage.clone(), client, name, number, seen, until));
     }
     sleep(length / 2).await;
+    let half = resident();
     let late = Hearing::begin(everything());
     let mut left = Vec::new();
     while let Some(done) = churning.join_next().await {
         left.extend(done.map_err(|error| Failed::new(format!("a node panicked: {error}")))??);
     }
     ensure!(!left.is_empty(), "nothing is left of the nodes, so that the rest shows nothing");
+    // A short run still fills what it will have.
+    if let (Some(half), Some(end), true) = (half, resident(), length >= LONG_ENOUGH) {
+        let grown = end.saturating_sub(half) >> 20;
+        ensure!(
+            grown <= GROWTH,
+            "the process grew by {grown} MiB in the second half, though nothing more is registered"
+        );
+    }
 
     let truth = nodes(&left);
     early.knows(&stage, &truth, "the watch that heard everything").await?;
@@ -151,6 +164,12 @@ async fn known(
     let what = format!("that {id} is {expected:?} was not heard of");
     let heard = stage.present(&what, seen.wait_for(|nodes| nodes.get(id) == expected)).await?;
     heard.map(drop).map_err(|_| Failed::new("the watch failed"))
+}
+
+/// Returns the resident set of this process in bytes, where the system says it.
+fn resident() -> Option<u64> {
+    let pages: u64 = std::fs::read_to_string("/proc/self/statm").ok()?.split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * u64::try_from(rustix::param::page_size()).ok()?)
 }
 
 /// A watcher that hears of everything beside the case.

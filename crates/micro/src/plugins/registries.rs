@@ -1,6 +1,5 @@
 //! The registries. The services of a process share one of each, and so its connections and its cache.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use micro_core::Result;
@@ -69,17 +68,24 @@ const KNOWN: Known = Known {
 
 /// Makes the registry of the choices; does no I/O. The first of several is the one that must work.
 pub(crate) fn registry(choices: &[Choice], home: Option<&str>) -> Result<Arc<dyn Registry>> {
-    static MADE: OnceLock<Mutex<HashMap<String, Weak<dyn Registry>>>> = OnceLock::new();
-    let key = format!("{choices:?} {home:?}");
-    let mut made = MADE.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
-    made.retain(|_, registry| registry.strong_count() > 0);
-    if let Some(registry) = made.get(&key).and_then(Weak::upgrade) {
+    static MADE: Mutex<Vec<Made>> = Mutex::new(Vec::new());
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    made.retain(|made| made.registry.strong_count() > 0);
+    let same = made.iter().find(|made| made.choices == choices && made.home.as_deref() == home);
+    if let Some(registry) = same.and_then(|made| made.registry.upgrade()) {
         return Ok(registry);
     }
     let mut all = choices.iter().map(|choice| one(choice, home)).collect::<Result<Vec<_>>>()?;
     let registry = if all.len() == 1 { all.swap_remove(0) } else { Arc::new(Multi::new(all)) };
-    made.insert(key, Arc::downgrade(&registry));
+    made.push(Made { choices: choices.to_vec(), home: home.map(str::to_owned), registry: Arc::downgrade(&registry) });
     Ok(registry)
+}
+
+/// A registry that somebody may still use.
+struct Made {
+    choices: Vec<Choice>,
+    home: Option<String>,
+    registry: Weak<dyn Registry>,
 }
 
 fn one(choice: &Choice, home: Option<&str>) -> Result<Arc<dyn Registry>> {
@@ -138,5 +144,22 @@ fn one(choice: &Choice, home: Option<&str>) -> Result<Arc<dyn Registry>> {
             Ok(Arc::new(micro_registry_zookeeper::ZooKeeper::with_options(&options)?))
         }
         other => Err(KNOWN.unknown(other)),
+    }
+}
+
+#[cfg(all(test, feature = "registry-etcd"))]
+mod tests {
+    use micro_core::address::Address;
+
+    use super::*;
+
+    #[test]
+    fn services_share_a_registry_of_one_address_and_one_account() {
+        let at = |address: &str| {
+            registry(&[Choice { name: "etcd".to_owned(), address: Address::parse(address).unwrap() }], None).unwrap()
+        };
+        let one = at("etcd://root:one@h");
+        assert!(Arc::ptr_eq(&one, &at("etcd://root:one@h")));
+        assert!(!Arc::ptr_eq(&one, &at("etcd://root:other@h")), "another password is another account");
     }
 }
