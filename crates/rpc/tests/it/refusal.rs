@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use micro_core::Kind;
 use micro_core::registry::{Memory, Node, Registry, Service};
-use micro_rpc::{Client, Endpoint, ServerOptions};
+use micro_rpc::{Client, Endpoint, Server, ServerOptions};
 use tokio::sync::Semaphore;
 
 use crate::raw::{Raw, eventually, frame};
@@ -80,6 +80,31 @@ async fn the_servers_default_limits_each_endpoint_that_has_none_of_its_own() {
         assert_eq!(raw.call("/Slow/Do", &[], frame(&text("x"))).await.status().0, "8", "own limit {own:?}");
         // Each endpoint counts for itself.
         assert_eq!(raw.call("/Greeter/Greet", &[], frame(&text("x"))).await.status().0, "0");
+    }
+}
+
+#[tokio::test]
+async fn a_limit_by_the_endpoints_name_goes_before_all_others() {
+    let options = options().endpoint_max_in_flight(9).endpoint_limit("Slow.Do", 1);
+    let slow = slow(options, Some(3)).await;
+    let mut raw = Raw::connect(&slow.world.address).await;
+    let (_answer, mut stream) = raw.open("/Slow/Do", &[]).await;
+    stream.send_data(frame(&text("x")), true).unwrap();
+    eventually("it runs", || slow.runs.load(Ordering::SeqCst) == 1).await;
+    let refused = raw.call("/Slow/Do", &[], frame(&text("x"))).await;
+    assert!(refused.status().1.contains("Slow.Do has 1 calls already"), "{:?}", refused.status());
+    assert_eq!(raw.call("/Greeter/Greet", &[], frame(&text("x"))).await.status().0, "0", "another endpoint");
+}
+
+#[tokio::test]
+async fn a_limit_of_no_endpoint_is_an_error_at_the_start_that_names_the_nearest() {
+    for (wrong, hint) in [("Slow.Du", "did you mean Slow.Do?"), ("Orders.Place", "there are Slow.Do")] {
+        let mut server = Server::new(options().endpoint_limit(wrong, 1));
+        server.handle(Endpoint::unary("Slow.Do", |_, request: Text| async move { Ok(request) }));
+        let error = server.start().await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Config);
+        let text = error.to_string();
+        assert!(text.contains(wrong) && text.contains(hint), "{text}");
     }
 }
 
