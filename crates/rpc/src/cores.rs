@@ -107,6 +107,15 @@ pub(crate) fn is_runtime() -> bool {
     current().is_some() || Handle::try_current().is_ok()
 }
 
+/// Runs what makes a call where calls can be made: here, or on a core.
+pub(crate) async fn here<T, F>(run: F) -> Result<T>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T>> + Send + 'static,
+{
+    if is_runtime() { run.await } else { hop(run).await? }
+}
+
 /// Runs a future on a core for a caller without a runtime: the same core for all that comes from this thread, so that
 /// its connections are found again.
 pub(crate) async fn hop<F>(future: F) -> Result<F::Output>

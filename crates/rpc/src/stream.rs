@@ -117,8 +117,8 @@ impl Source {
         Self::Server(messages)
     }
 
-    pub(crate) fn client(answers: Answers) -> Self {
-        Self::Client(Box::new(answers))
+    pub(crate) fn client(answers: Box<Answers>) -> Self {
+        Self::Client(answers)
     }
 
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>> {

@@ -185,3 +185,17 @@ fn endpoints_are_described_and_carry_the_descriptors() {
     assert_eq!((request.kind.as_str(), request.values[0].kind.as_str()), ("Number", "int64"));
     assert_eq!(records[1].metadata.get("stream").map(String::as_str), Some("true"));
 }
+
+#[tokio::test]
+async fn one_method_of_a_generated_server_is_limited_by_its_name() {
+    let options = ServerOptions::new("calls").address("127.0.0.1:0").endpoint_limit("Calculator.Increment", 0);
+    let mut server = Server::new(options);
+    server.handle(CalculatorServer::new(Handler));
+    let running = server.start().await.unwrap();
+    let client = Client::builder().build();
+    let (request, address) = (Number { value: 1 }, running.address().to_string());
+    let client = CalculatorClient::new("calls", &client);
+    let refused = client.increment(&request).address(address.as_str()).await.unwrap_err();
+    assert_eq!((refused.kind(), refused.code()), (Kind::ResourceExhausted, 429), "{refused}");
+    client.reset(&Empty {}).address(address.as_str()).await.unwrap();
+}

@@ -45,6 +45,7 @@ pub struct ServiceBuilder {
     name: String,
     values: Vec<(&'static str, String)>,
     metadata: BTreeMap<String, String>,
+    endpoint_limits: BTreeMap<String, usize>,
     flags: Vec<Flag>,
     args: Args,
     broker: Option<Arc<dyn Broker>>,
@@ -82,6 +83,7 @@ impl ServiceBuilder {
             name: name.to_owned(),
             values: Vec::new(),
             metadata: BTreeMap::new(),
+            endpoint_limits: BTreeMap::new(),
             flags: Vec::new(),
             args: Args::Process,
             broker: None,
@@ -274,6 +276,13 @@ impl ServiceBuilder {
         self.set("server_endpoint_max_in_flight", calls.to_string())
     }
 
+    /// Sets how many calls of the endpoint of this name run at once, as `Greeter.Greet`; see
+    /// [`ServerOptions::endpoint_limit`](micro_rpc::ServerOptions::endpoint_limit).
+    pub fn endpoint_limit(mut self, endpoint: impl Into<String>, calls: usize) -> Self {
+        self.endpoint_limits.insert(endpoint.into(), calls);
+        self
+    }
+
     /// Refuses calls that wait longer than this for their turn while all do; see
     /// [`ServerOptions::shed`](micro_rpc::ServerOptions::shed). Off by default.
     pub fn shed(self, wait: Duration) -> Self {
@@ -373,7 +382,14 @@ impl ServiceBuilder {
             None => (false, Sealed::default()),
         };
         let args = if sealed && matches!(self.args, Args::Process) { Args::None } else { self.args };
-        let code = Code { values: self.values, metadata: self.metadata, flags: self.flags, args, sealed: last.values };
+        let code = Code {
+            values: self.values,
+            metadata: self.metadata,
+            endpoint_limits: self.endpoint_limits,
+            flags: self.flags,
+            args,
+            sealed: last.values,
+        };
         let environment = |name: &str| if sealed { None } else { std::env::var(name).ok() };
         let settings = Settings::read(&self.name, code, &environment)?;
         crate::logging::install(settings.level.clone(), settings.format, settings.tracing);

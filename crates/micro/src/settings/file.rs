@@ -45,9 +45,9 @@ fn flatten(prefix: &str, value: &Value, out: &mut Vec<(String, String)>) {
         Value::Object(object) => {
             for (name, value) in object {
                 let name = if prefix.is_empty() { name.clone() } else { format!("{prefix}_{name}") };
-                // Labels are a map by nature; everything else that is nested is a longer name.
+                // Labels and limits by name are maps by nature; everything else that is nested is a longer name.
                 match value {
-                    Value::Object(labels) if name == "server_metadata" => {
+                    Value::Object(labels) if ["server_metadata", "server_endpoint_limits"].contains(&&*name) => {
                         let pairs: Vec<_> = labels.iter().map(|(k, v)| format!("{k}={}", plain(v))).collect();
                         out.push((name, pairs.join(",")));
                     }
@@ -84,11 +84,12 @@ mod tests {
     #[test]
     fn nested_names_are_joined_and_lists_are_commas() {
         let layers = read_text(
-            r#"{"server": {"address": ":1", "metadata": {"zone": "a"}}, "broker_address": ["h1", "h2"], "limit": 3}"#,
+            r#"{"server": {"address": ":1", "metadata": {"zone": "a"}, "endpoint_limits": {"A.Do": 1}}, "broker_address": ["h1", "h2"], "limit": 3}"#,
         )
         .unwrap();
         assert_eq!(layers.get("server_address"), Some(":1"));
         assert_eq!(layers.get("server_metadata"), Some("zone=a"));
+        assert_eq!(layers.get("server_endpoint_limits"), Some("A.Do=1"));
         assert_eq!(layers.get("broker_address"), Some("h1,h2"));
         assert_eq!(layers.get("limit"), Some("3"));
     }

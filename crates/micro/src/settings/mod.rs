@@ -87,6 +87,7 @@ pub(crate) struct Settings {
 pub(crate) struct Code {
     pub(crate) values: Vec<(&'static str, String)>,
     pub(crate) metadata: BTreeMap<String, String>,
+    pub(crate) endpoint_limits: BTreeMap<String, usize>,
     pub(crate) flags: Vec<Flag>,
     pub(crate) args: Args,
     /// What beats everything else.
@@ -128,13 +129,13 @@ impl Settings {
         for (name, value) in code.sealed {
             layers.set(name, value, Source::Sealed);
         }
-        Ok(Self::check(program, &layers, code.metadata, &code.flags, words)?)
+        Ok(Self::check(program, &layers, (code.metadata, code.endpoint_limits), &code.flags, words)?)
     }
 
     fn check(
         program: &str,
         layers: &Layers,
-        mut metadata: BTreeMap<String, String>,
+        (mut metadata, endpoint_limits): (BTreeMap<String, String>, BTreeMap<String, usize>),
         own: &[Flag],
         words: Vec<String>,
     ) -> Result<Self> {
@@ -190,7 +191,7 @@ impl Settings {
             selector: text("selector").unwrap_or_default(),
             selector_source: layers.source("selector"),
             server_tls: tls::server(layers)?,
-            load: Load::read(layers)?,
+            load: Load::read(layers, endpoint_limits)?,
             client_tls: tls::client(layers)?,
             zone,
             request_timeout: duration("client_request_timeout", "5s")?,
@@ -418,6 +419,11 @@ mod tests {
             (["--register_ttl", "20"], "would come and go"),
             (["--server_address", "8088"], "write HOST:PORT, as :8088"),
             (["--server_metadata", "zone"], "write pairs, as zone=a"),
+            (
+                ["--server_endpoint_limits", "Greeter.Greet"],
+                "write endpoints and numbers of 1 or more, as Greeter.Greet=10",
+            ),
+            (["--server_endpoint_limits", "Greeter.Greet=0"], "write endpoints and numbers of 1 or more"),
             (["--log_level", "loud"], "write a level, as info"),
             (["--log_format", "xml"], "write text or json"),
             (["--cores", "0"], "a number from 1 to 1024"),

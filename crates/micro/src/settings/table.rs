@@ -30,6 +30,7 @@ pub(crate) const TABLE: &[Setting] = &[
     setting("server_tls_ca", "FILE", "", "Authority that callers need a certificate of (mutual TLS)"),
     setting("server_max_in_flight", "N", "", "Most calls at once in the whole server; the others are refused"),
     setting("server_endpoint_max_in_flight", "N", "", "Most calls at once of each endpoint; the others are refused"),
+    setting("server_endpoint_limits", "ENDPOINT=N,…", "", "Most calls at once of these endpoints, as Greeter.Greet=10"),
     setting("server_shed", "DURATION", "", "Refuses calls while all wait longer than this for their turn, as 50ms"),
     setting("register_ttl", "SECONDS", "60", "How long a registration lives without being refreshed"),
     setting("register_interval", "SECONDS", "30", "How often the registration is refreshed; 0 is never"),

@@ -10,6 +10,8 @@ mod etcd;
 mod leaving;
 mod lifecycle;
 mod middleware;
+#[cfg(feature = "registry-etcd")]
+mod minute;
 mod outage;
 mod probe;
 mod process;

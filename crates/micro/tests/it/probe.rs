@@ -1,4 +1,3 @@
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -6,19 +5,8 @@ use bytes::Bytes;
 use micro::broker::Broker;
 use micro::codec::Format;
 use micro::prelude::*;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{LIMIT, service, unique, until};
-
-async fn get(address: SocketAddr, path: &str) -> (u16, String) {
-    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
-}
+use crate::support::{LIMIT, http_get as get, service, unique, until};
 
 // features: M3, M5
 #[tokio::test]

@@ -30,6 +30,13 @@ fn program() {
             tokio::time::sleep(Duration::from_secs(3600)).await;
             Ok(body)
         }));
+        if let Ok(called) = std::env::var("MICRO_TEST_CALLS") {
+            let client = service.client();
+            service.after_start(move || async move {
+                tokio::spawn(calls(client, called));
+                Ok(())
+            });
+        }
         service.subscribe(raw_subscriber("greet.said", |_: Context, _: micro::broker::Message| async { Ok(()) }));
         match std::env::var("MICRO_TEST_SECOND") {
             Ok(second) => micro::run_all([service, Service::builder(&second).address("127.0.0.1:0").build()?]).await,
@@ -41,6 +48,16 @@ fn program() {
         std::process::exit(1);
     }
     std::process::exit(0);
+}
+
+/// Calls a service all the time; its metrics tell how that went.
+async fn calls(client: micro::Client, service: String) {
+    loop {
+        if let Err(error) = client.call::<Bytes, Bytes>(&service, "Echo.Say", &Bytes::new()).await {
+            eprintln!("a call failed: {error}");
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 pub(crate) struct Program {
@@ -73,6 +90,10 @@ impl Program {
 
     /// Reads lines until one has this text, and returns it.
     pub(crate) async fn line(&mut self, text: &str) -> String {
+        self.line_within(LIMIT, text).await
+    }
+
+    pub(crate) async fn line_within(&mut self, limit: Duration, text: &str) -> String {
         let read = async {
             while let Some(line) = self.lines.next_line().await.unwrap() {
                 self.seen.push(line.clone());
@@ -82,9 +103,9 @@ impl Program {
             }
             panic!("it ended without {text:?}: {:#?}", self.seen);
         };
-        match tokio::time::timeout(LIMIT, read).await {
+        match tokio::time::timeout(limit, read).await {
             Ok(line) => line,
-            Err(_) => panic!("waited {LIMIT:?} in vain for {text:?}"),
+            Err(_) => panic!("waited {limit:?} in vain for {text:?}: {:#?}", self.seen),
         }
     }
 

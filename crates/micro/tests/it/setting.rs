@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
+use bytes::Bytes;
 use micro::broker::{Broker, Memory};
+use micro::prelude::{Context, Endpoint};
 use micro::{Flag, Service};
 
 use crate::support::{service, unique};
@@ -96,4 +98,17 @@ async fn a_rate_of_the_command_line_limits_the_calls() {
     health().await.unwrap();
     assert_eq!(health().await.unwrap_err().kind(), micro::Kind::ResourceExhausted);
     running.stop().await.unwrap();
+}
+
+// features: A2
+#[tokio::test]
+async fn a_limit_of_an_endpoint_that_is_not_there_is_an_error_at_the_start_from_code_and_from_a_flag() {
+    let code = service(&unique("limited")).endpoint_limit("Greeter.Gret", 1);
+    let flag = service(&unique("limited")).args(["--server_endpoint_limits", "Greeter.Gret=1"]);
+    for builder in [code, flag] {
+        let mut service = builder.build().unwrap();
+        service.handle(Endpoint::unary("Greeter.Greet", |_: Context, body: Bytes| async move { Ok(body) }));
+        let error = service.start().await.unwrap_err();
+        assert!(error.to_string().contains("\"Greeter.Gret\" is one of none: did you mean Greeter.Greet?"), "{error}");
+    }
 }

@@ -1,8 +1,10 @@
 //! Services that hear each other within this process only, under names of their own.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use micro::{Service, ServiceBuilder};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Generous: the machine may be busy with other tests.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
@@ -24,4 +26,15 @@ pub(crate) async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
         assert!(began.elapsed() < LIMIT, "waited {LIMIT:?} in vain: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Asks over HTTP, and returns the status and the body.
+pub(crate) async fn http_get(address: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
 }

@@ -2,10 +2,11 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use h2::client::ResponseFuture;
 use http::header::CONTENT_TYPE;
 use http::{StatusCode, response::Parts};
@@ -13,6 +14,7 @@ use micro_core::selector::InFlight;
 use micro_core::{Error, Kind, Result};
 
 use super::connection::Lease;
+use super::stream_call::Again;
 use crate::resilience::Place;
 use crate::wire::lost;
 use crate::wire::messages::Messages;
@@ -31,17 +33,27 @@ pub(crate) struct Answers {
     outbox: Option<Arc<Outbox>>,
     /// The other side surely did not begin.
     not_run: bool,
+    /// What is done then, where it can be.
+    again: Option<Box<Again>>,
 }
 
 enum State {
     Head(ResponseFuture),
+    /// In a lock that nobody ever waits for, so that a stream can be shared.
+    Again(Mutex<BoxFuture<'static, Result<Box<Answers>>>>),
     Open(Messages),
     Finished,
 }
 
 impl Answers {
     pub(super) fn new(response: ResponseFuture, limit: usize, lease: Lease, outbox: Option<Arc<Outbox>>) -> Self {
-        Self { state: State::Head(response), limit, lease, in_flight: None, place: None, outbox, not_run: false }
+        let state = State::Head(response);
+        Self { state, limit, lease, in_flight: None, place: None, outbox, not_run: false, again: None }
+    }
+
+    /// Says how it is asked again, should the other side not begin.
+    pub(super) fn again(&mut self, again: Again) {
+        self.again = Some(Box::new(again));
     }
 
     /// Counts the call until it ends, and tells how.
@@ -92,19 +104,40 @@ impl Answers {
             match &mut self.state {
                 State::Head(response) => {
                     let answered = ready!(Pin::new(response).poll(cx));
-                    let (head, body) = match answered {
-                        Ok(response) => response.into_parts(),
+                    let again = self.again.take();
+                    let failed = match answered {
+                        Ok(response) => {
+                            let (head, body) = response.into_parts();
+                            self.lease.connection().heard().note();
+                            match check(&head)? {
+                                None => {
+                                    self.state = State::Open(Messages::new(body, self.limit));
+                                    continue;
+                                }
+                                Some(Ok(())) => return Poll::Ready(Ok(None)),
+                                Some(Err(error)) => {
+                                    self.not_run = status::is_not_run(&head.headers);
+                                    error
+                                }
+                            }
+                        }
                         Err(error) => {
                             self.not_run = lost::surely_not_run(&error);
-                            return Poll::Ready(Err(lost::error(&error)));
+                            lost::error(&error)
                         }
                     };
-                    self.lease.connection().heard().note();
-                    if let Some(ended) = check(&head)? {
-                        self.not_run = ended.is_err() && status::is_not_run(&head.headers);
-                        return Poll::Ready(ended.map(|()| None));
+                    let Some(again) = again.filter(|_| self.not_run) else { return Poll::Ready(Err(failed)) };
+                    if let Some(call) = self.in_flight.take() {
+                        call.failed(&failed);
                     }
-                    self.state = State::Open(Messages::new(body, self.limit));
+                    self.state = State::Again(Mutex::new(again.open(failed)));
+                }
+                State::Again(opening) => {
+                    let opening = opening.get_mut().unwrap_or_else(PoisonError::into_inner);
+                    let opened = ready!(opening.as_mut().poll(cx))?;
+                    let place = self.place.take();
+                    *self = *opened;
+                    self.place = place;
                 }
                 State::Open(messages) => {
                     let message = ready!(messages.poll_next(cx))?;

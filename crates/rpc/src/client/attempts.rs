@@ -49,17 +49,33 @@ pub(super) trait Attempt: Sync {
     ) -> impl Future<Output = Result<Self::Answer, Failed>> + Send;
 }
 
-/// Runs a call, trying again where that is allowed and can help.
-pub(super) async fn run<A: Attempt>(plan: &Plan, progress: &Progress, attempt: &A) -> Result<A::Answer> {
-    if let (_, Some(rate)) = plan.limits() {
-        rate.enter(plan.deadline()).await?;
-    }
-    if let (Some(limit), _) = plan.limits() {
-        progress.entered(limit.enter().await?);
-    }
-    plan.client.policy.call();
+/// A try that came to nothing only after it had counted as begun.
+pub(super) struct Undone {
+    pub(super) failed: Failed,
+    pub(super) chosen: Chosen,
+    /// Tries before it.
+    pub(super) tried: u32,
+}
+
+/// Runs a call, trying again where that is allowed and can help; or goes on with one that was undone.
+pub(super) async fn run<A: Attempt>(
+    plan: &Plan,
+    progress: &Progress,
+    attempt: &A,
+    undone: Option<Undone>,
+) -> Result<A::Answer> {
     let mut avoid: Vec<Arc<Candidate>> = Vec::new();
-    for tried in 0.. {
+    let begin = match undone {
+        Some(Undone { failed, chosen, tried }) => {
+            again(plan, failed, &chosen, &mut avoid, tried).await?;
+            tried + 1
+        }
+        None => {
+            enter(plan, progress).await?;
+            0
+        }
+    };
+    for tried in begin.. {
         let (chosen, trial) = choose::choose(plan, &avoid).await?;
         let hedge = plan.hedge.filter(|_| A::HEDGED && plan.idempotent && tried == 0 && plan.address.is_none());
         let outcome = match hedge {
@@ -67,35 +83,55 @@ pub(super) async fn run<A: Attempt>(plan: &Plan, progress: &Progress, attempt: &
             // Boxed: two tries are twice as large, and few calls are hedged.
             Some(hedge) => Box::pin(hedged(plan, progress, attempt, hedge, &chosen, trial, &mut avoid)).await,
         };
-        let failed = match outcome {
+        match outcome {
             Ok(answer) => return Ok(answer),
-            Err(failed) => failed,
-        };
-        let others = chosen.others();
-        if let Chosen::Node { node, .. } = &chosen {
-            avoid.push(Arc::clone(node));
-        }
-        if tried >= plan.retries || !may_retry(plan, &failed) {
-            return Err(annotate(failed.error, plan, &chosen, &avoid, tried, None));
-        }
-        // Another node may take at once what this one surely did not begin.
-        let at_once = tried == 0 && failed.not_run && others;
-        let until = if at_once { None } else { Some(Instant::now() + plan.backoff.pause_after(&failed.error, tried)) };
-        let why_not = match until {
-            Some(until) if plan.deadline().is_some_and(|deadline| until >= deadline) => Some("no time is left"),
-            _ if !plan.client.policy.may_try_again() => Some("the retry budget is spent"),
-            _ => None,
-        };
-        if why_not.is_some() {
-            return Err(annotate(failed.error, plan, &chosen, &avoid, tried, why_not));
-        }
-        metrics::counter!("micro_rpc_client_retries_total", "service" => plan.target.service.to_string()).increment(1);
-        tracing::debug!(endpoint = %plan.target.endpoint, error = %failed.error, "a call is tried again");
-        if let Some(until) = until {
-            sleep_until(until).await;
+            Err(failed) => again(plan, failed, &chosen, &mut avoid, tried).await?,
         }
     }
     Err(Error::new(Kind::Internal, "the tries ended without an answer"))
+}
+
+/// Waits until the call may begin.
+async fn enter(plan: &Plan, progress: &Progress) -> Result<()> {
+    if let (_, Some(rate)) = plan.limits() {
+        rate.enter(plan.deadline()).await?;
+    }
+    if let (Some(limit), _) = plan.limits() {
+        progress.entered(limit.enter().await?);
+    }
+    plan.client.policy.call();
+    Ok(())
+}
+
+/// Waits until a call that failed may be tried again, or fails with it if it may not.
+async fn again(
+    plan: &Plan,
+    failed: Failed,
+    chosen: &Chosen,
+    avoid: &mut Vec<Arc<Candidate>>,
+    tried: u32,
+) -> Result<()> {
+    avoid.extend(chosen.node().cloned());
+    if tried >= plan.retries || !may_retry(plan, &failed) {
+        return Err(annotate(failed.error, plan, chosen, avoid, tried, None));
+    }
+    // Another node may take at once what this one surely did not begin.
+    let at_once = tried == 0 && failed.not_run && chosen.others();
+    let until = if at_once { None } else { Some(Instant::now() + plan.backoff.pause_after(&failed.error, tried)) };
+    let why_not = match until {
+        Some(until) if plan.deadline().is_some_and(|deadline| until >= deadline) => Some("no time is left"),
+        _ if !plan.client.policy.may_try_again() => Some("the retry budget is spent"),
+        _ => None,
+    };
+    if why_not.is_some() {
+        return Err(annotate(failed.error, plan, chosen, avoid, tried, why_not));
+    }
+    metrics::counter!("micro_rpc_client_retries_total", "service" => plan.target.service.to_string()).increment(1);
+    tracing::debug!(endpoint = %plan.target.endpoint, error = %failed.error, "a call is tried again");
+    if let Some(until) = until {
+        sleep_until(until).await;
+    }
+    Ok(())
 }
 
 /// Tries once, and tells selector and breaker how it went.

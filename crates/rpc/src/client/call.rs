@@ -16,7 +16,7 @@ use super::stream_call::{self, Opened};
 use super::{Client, layered, unary};
 use crate::cores;
 use crate::resilience::{Backoff, Concurrency, Hedge, Rate};
-use crate::stream::{ClientStream, Receiver, Sender, Stream};
+use crate::stream::{ClientStream, Receiver, Sender, Source, Stream};
 use crate::wire::frame;
 
 /// What all calls have.
@@ -41,7 +41,7 @@ impl Start<'_> {
             return layered::open(next, self, options, format, frame).await;
         }
         let plan = Plan::new(self.client.inner(), self.service, self.endpoint, options, None, format, frame)?;
-        if cores::is_runtime() { stream_call::open(plan).await } else { cores::hop(stream_call::open(plan)).await? }
+        cores::here(stream_call::open(plan)).await
     }
 
     fn limit(&self) -> usize {
@@ -117,7 +117,7 @@ impl<'a, Q: Payload, R: Payload> IntoFuture for ServerStreamCall<'a, Q, R> {
             let format = start.format::<Q, R>(&options);
             let frame = frame::encode(request, format, start.limit())?;
             let opened = start.open(options, format, frame).await?;
-            Ok(Receiver::new(opened.source, format))
+            Ok(Receiver::new(Source::client(opened.answers), format))
         })
     }
 }
@@ -146,7 +146,7 @@ impl<'a, Q: Payload, R: Payload> IntoFuture for ClientStreamCall<'a, Q, R> {
             let format = start.format::<Q, R>(&options);
             let opened = start.open(options, format, Bytes::new()).await?;
             let sender = Sender::ending(opened.outbox, format, start.limit());
-            Ok(ClientStream::new(sender, Receiver::new(opened.source, format)))
+            Ok(ClientStream::new(sender, Receiver::new(Source::client(opened.answers), format)))
         })
     }
 }
@@ -175,7 +175,7 @@ impl<'a, Q: Payload, R: Payload> IntoFuture for StreamCall<'a, Q, R> {
             let format = start.format::<Q, R>(&options);
             let opened = start.open(options, format, Bytes::new()).await?;
             let sender = Sender::ending(opened.outbox, format, start.limit());
-            Ok(Stream::new(sender, Receiver::new(opened.source, format)))
+            Ok(Stream::new(sender, Receiver::new(Source::client(opened.answers), format)))
         })
     }
 }

@@ -46,11 +46,6 @@ fn made(start: &Start<'_>, mut options: CallOptions, format: Format) -> (Arc<Mad
     (Arc::new(Made { client: start.client.inner().clone(), service, endpoint, options, format }), context)
 }
 
-/// Runs where calls can: here, or on a core.
-async fn here<T: Send + 'static>(run: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    if cores::is_runtime() { run.await } else { cores::hop(run).await? }
-}
-
 /// Makes a call of one message for one; returns the body of the answer.
 pub(super) fn call(
     next: &Next,
@@ -69,7 +64,7 @@ pub(super) fn call(
         })
     });
     let request = made.request(Shape::One, rest).with_body(Body::framed(frame, PREFIX), Some(format));
-    Box::pin(here(async move { next.run(context, request).await.map(|answer| answer.body()) }))
+    Box::pin(cores::here(async move { next.run(context, request).await.map(|answer| answer.body()) }))
 }
 
 /// Opens a stream, with its first message if it has one.
@@ -95,7 +90,7 @@ pub(super) fn open(
     });
     let body = if has_message { Body::framed(frame, PREFIX) } else { Body::default() };
     let request = made.request(Shape::Stream, rest).with_body(body, Some(format));
-    Box::pin(here(async move {
+    Box::pin(cores::here(async move {
         next.run(context, request).await?;
         let opened = opened.lock().unwrap_or_else(PoisonError::into_inner).take();
         opened.ok_or_else(|| {

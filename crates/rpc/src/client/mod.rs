@@ -116,7 +116,8 @@ impl Client {
     }
 
     /// Calls an endpoint that answers one message with many. Awaited, it gives the receiver as soon as the request is on
-    /// its way: what the handler says about it comes with the first `recv`.
+    /// its way: what the handler says about it comes with the first `recv`. A node that refuses to begin costs a try, and
+    /// that `recv` opens the stream at another one.
     ///
     /// A stream has no deadline unless it is given one.
     pub fn server_stream<'a, Q: Payload, R: Payload>(

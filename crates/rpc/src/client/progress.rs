@@ -59,6 +59,12 @@ impl Progress {
         });
     }
 
+    /// Returns where the try under way is, and how many were before it.
+    pub(super) fn at(&self) -> Option<(Chosen, u32)> {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.at.clone().map(|at| (at, state.tries.saturating_sub(1)))
+    }
+
     /// Returns the call of the try under way: whoever takes it says how it ended.
     pub(super) fn take(&self) -> Option<InFlight> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).in_flight.take()

@@ -6,16 +6,18 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use h2::{Reason, SendStream};
 use micro_core::{Error, Kind, Result};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::answers::Answers;
-use super::attempts::{Attempt, Failed};
+use super::attempts::{Attempt, Failed, Undone};
+use super::choose::Chosen;
 use super::plan::Plan;
 use super::progress::Progress;
 use super::unary;
-use crate::stream::Source;
+use crate::cores;
 use crate::wire::outbox::{Outbox, Reader};
 use crate::wire::pump::{Pump, Pumped};
 use crate::wire::status::CLIENT;
@@ -23,21 +25,47 @@ use crate::wire::status::CLIENT;
 /// A stream that is open.
 pub(super) struct Opened {
     pub(super) outbox: Arc<Outbox>,
-    pub(super) source: Source,
+    pub(super) answers: Box<Answers>,
 }
 
 /// Opens a stream. With a first message the sending direction ends behind it.
 pub(super) async fn open(plan: Plan) -> Result<Opened> {
-    let opening = unary::within(&plan, &Open);
-    let opened = timeout(unary::OPENING, opening).await.unwrap_or_else(|_| {
-        let text = format!("the stream {} could not be opened within {:?}", plan.target.endpoint, unary::OPENING);
-        Err(Error::new(Kind::Timeout, text).id(CLIENT))
-    });
+    let plan = Arc::new(plan);
+    let opened = within(&plan, None).await;
     unary::record(&plan, opened.as_ref().err());
     opened
 }
 
-struct Open;
+async fn within(plan: &Arc<Plan>, undone: Option<Undone>) -> Result<Opened> {
+    let open = Open { plan: plan.clone(), before: undone.as_ref().map_or(0, |undone| undone.tried + 1) };
+    timeout(unary::OPENING, unary::within(plan, &open, undone)).await.unwrap_or_else(|_| {
+        let text = format!("the stream {} could not be opened within {:?}", plan.target.endpoint, unary::OPENING);
+        Err(Error::new(Kind::Timeout, text).id(CLIENT))
+    })
+}
+
+/// What opens a stream at another node, if the one that has it turns out not to have begun it. Only one message was sent,
+/// which the plan has.
+pub(super) struct Again {
+    plan: Arc<Plan>,
+    at: Chosen,
+    tried: u32,
+}
+
+impl Again {
+    /// Opens it, after this refusal.
+    pub(super) fn open(self, refusal: Error) -> BoxFuture<'static, Result<Box<Answers>>> {
+        let Self { plan, at, tried } = self;
+        let undone = Undone { failed: Failed::not_run(refusal), chosen: at, tried };
+        Box::pin(cores::here(async move { within(&plan, Some(undone)).await.map(|opened| opened.answers) }))
+    }
+}
+
+struct Open {
+    plan: Arc<Plan>,
+    /// Tries of an opening before this one.
+    before: u32,
+}
 
 impl Attempt for Open {
     type Answer = Opened;
@@ -63,8 +91,11 @@ impl Attempt for Open {
         });
         tokio::spawn(carry(stream, outbox.clone(), deadline));
         let answers = Answers::new(response, plan.client.max_message_size, lease, Some(outbox.clone()));
-        let answers = answers.counted(progress.take(), progress.leave());
-        Ok(Opened { outbox, source: Source::client(answers) })
+        let mut answers = Box::new(answers.counted(progress.take(), progress.leave()));
+        if let Some((at, tried)) = progress.at().filter(|_| !plan.frame.is_empty()) {
+            answers.again(Again { plan: self.plan.clone(), at, tried: self.before + tried });
+        }
+        Ok(Opened { outbox, answers })
     }
 }
 

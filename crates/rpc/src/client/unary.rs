@@ -14,7 +14,7 @@ use tokio::time::sleep_until;
 use tracing::Span;
 
 use super::answers::Answers;
-use super::attempts::{self, Attempt, Failed};
+use super::attempts::{self, Attempt, Failed, Undone};
 use super::channel::Channel;
 use super::connection::Lease;
 use super::plan::Plan;
@@ -25,7 +25,7 @@ use crate::wire::status;
 /// Runs a unary call on this runtime and returns the body of the answer.
 pub(super) async fn run(plan: &Plan) -> Result<Bytes> {
     let span = trace::client(&plan.target.service, &plan.target.endpoint, &plan.metadata);
-    let mut call = pin!(within(plan, &Unary));
+    let mut call = pin!(within(plan, &Unary, None));
     let result = poll_fn(|cx| {
         let _entered = span.as_ref().map(Span::enter);
         call.as_mut().poll(cx)
@@ -35,10 +35,10 @@ pub(super) async fn run(plan: &Plan) -> Result<Bytes> {
     result
 }
 
-/// Runs the tries of a call within its time.
-pub(super) async fn within<A: Attempt>(plan: &Plan, attempt: &A) -> Result<A::Answer> {
+/// Runs the tries of a call within its time, or those after one that was undone.
+pub(super) async fn within<A: Attempt>(plan: &Plan, attempt: &A, undone: Option<Undone>) -> Result<A::Answer> {
     let progress = Progress::default();
-    let mut tries = pin!(attempts::run(plan, &progress, attempt));
+    let mut tries = pin!(attempts::run(plan, &progress, attempt, undone));
     let mut over = pin!(async {
         match plan.deadline() {
             Some(deadline) => sleep_until(deadline).await,

@@ -115,7 +115,8 @@ impl Endpoint {
 
     /// Sets how many of its calls run at once; further ones are refused, as
     /// [`ServerOptions::max_in_flight`](crate::ServerOptions::max_in_flight) says. It goes before the server's
-    /// [default](crate::ServerOptions::endpoint_max_in_flight).
+    /// [default](crate::ServerOptions::endpoint_max_in_flight), and behind
+    /// [one by its name](crate::ServerOptions::endpoint_limit).
     #[must_use]
     pub fn max_in_flight(mut self, count: usize) -> Self {
         self.max_in_flight = Some(count);

@@ -77,7 +77,7 @@ pub(super) fn accept(listener: StdListener, shared: Arc<Shared>, mut phase: watc
         loop {
             let accepted = tokio::select! {
                 biased;
-                _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
+                _ = phase.wait_for(|phase| *phase != Phase::Serving) => break,
                 accepted = listener.accept() => accepted,
             };
             match accepted {
@@ -86,6 +86,15 @@ pub(super) fn accept(listener: StdListener, shared: Arc<Shared>, mut phase: watc
                     hand_out(stream, peer, &shared, &phase);
                 }
                 Err(error) => pause.after(&error).await,
+            }
+        }
+        // Those that came before the end wait in the kernel: closed with the listener they would be reset, and their callers
+        // could not know whether their calls ran. Taken, they are told to go elsewhere.
+        let Ok(listener) = listener.into_std() else { return };
+        for _ in 0..BACKLOG {
+            let Ok((stream, peer)) = listener.accept() else { return };
+            if let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
+                hand_out(stream, peer, &shared, &phase);
             }
         }
     });

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ pub struct ServerOptions {
     max_concurrent_streams: u32,
     max_in_flight: Option<usize>,
     endpoint_max_in_flight: Option<usize>,
+    endpoint_limits: BTreeMap<String, usize>,
     shed: Option<Duration>,
     layers: Layers,
     refuse_late: bool,
@@ -42,6 +44,7 @@ impl ServerOptions {
             max_concurrent_streams: 1024,
             max_in_flight: None,
             endpoint_max_in_flight: None,
+            endpoint_limits: BTreeMap::new(),
             shed: None,
             layers: Layers::default(),
             refuse_late: true,
@@ -89,6 +92,23 @@ impl ServerOptions {
     /// own](crate::Endpoint::max_in_flight) and is not internal. There is no such limit by default.
     pub fn endpoint_max_in_flight(mut self, count: usize) -> Self {
         self.endpoint_max_in_flight = Some(count);
+        self
+    }
+
+    /// Sets how many calls of the endpoint of this name run at once, whoever made it: a generated server, a handler method or
+    /// a library. It goes before the endpoint's [own limit](crate::Endpoint::max_in_flight) and the
+    /// [usual one](Self::endpoint_max_in_flight). The name of no endpoint is an error at the start.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use micro_rpc::ServerOptions;
+    ///
+    /// let options = ServerOptions::new("greeter").endpoint_max_in_flight(100).endpoint_limit("Greeter.Greet", 10);
+    /// # let _ = options;
+    /// ```
+    pub fn endpoint_limit(mut self, endpoint: impl Into<String>, count: usize) -> Self {
+        self.endpoint_limits.insert(endpoint.into(), count);
         self
     }
 
@@ -164,8 +184,14 @@ impl ServerOptions {
         self.max_in_flight
     }
 
-    pub(super) fn endpoint_limit(&self) -> Option<usize> {
+    /// Returns the limit of each endpoint that has none of its own.
+    pub(super) fn usual_endpoint_limit(&self) -> Option<usize> {
         self.endpoint_max_in_flight
+    }
+
+    /// Returns the limits of endpoints by their names.
+    pub(super) fn endpoint_limits(&self) -> &BTreeMap<String, usize> {
+        &self.endpoint_limits
     }
 
     pub(super) fn shed_after(&self) -> Option<Duration> {

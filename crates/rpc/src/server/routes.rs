@@ -41,9 +41,10 @@ impl Routes {
     pub(super) fn new(endpoints: Vec<Endpoint>, options: &ServerOptions) -> Result<Self> {
         let mut routes = Self::default();
         let next = options.layers().build();
+        check_limits(&endpoints, options)?;
         for endpoint in endpoints {
-            let usual = options.endpoint_limit().filter(|_| !endpoint.is_internal());
-            let limit = endpoint.limit().or(usual);
+            let usual = options.usual_endpoint_limit().filter(|_| !endpoint.is_internal());
+            let limit = options.endpoint_limits().get(endpoint.name()).copied().or(endpoint.limit()).or(usual);
             let (name, handler) = endpoint.into_parts();
             let refused =
                 |why: &str| Error::new(Kind::Config, format!("the endpoint {name:?} cannot be offered: {why}"));
@@ -88,6 +89,23 @@ impl Routes {
         let methods = self.methods.get(service).ok_or_else(|| Failure::unknown(service))?;
         methods.get(method).ok_or_else(|| Failure::unknown(format_args!("{service}.{method}")))
     }
+}
+
+/// Checks that every limit is one of an endpoint that there is.
+fn check_limits(endpoints: &[Endpoint], options: &ServerOptions) -> Result<()> {
+    let unknown = |name: &&String| endpoints.iter().all(|endpoint| endpoint.name() != name.as_str());
+    let Some(name) = options.endpoint_limits().keys().find(unknown) else { return Ok(()) };
+    let mut names: Vec<_> = endpoints.iter().filter(|one| !one.is_internal()).map(Endpoint::name).collect();
+    names.sort_unstable();
+    let likeness = |known: &&str| strsim::jaro_winkler(name, known);
+    let near = names.iter().copied().filter(|known| likeness(known) > 0.8);
+    let hint = match near.max_by(|a, b| likeness(a).total_cmp(&likeness(b))) {
+        Some(near) => format!("did you mean {near}?"),
+        None if names.is_empty() => "this server has none".to_owned(),
+        None => format!("there are {}", names.join(", ")),
+    };
+    let text = format!("the limit of the endpoint {name:?} is one of none: {hint}");
+    Err(Error::new(Kind::Config, text).operation("server.start"))
 }
 
 fn split(path: &str) -> Result<(&str, &str), Failure> {

@@ -61,7 +61,7 @@ fn a_call_through_middleware_needs_no_runtime_of_the_callers_either() {
 }
 
 /// Runs a future on this thread, with nothing of tokio's.
-fn futures_executor<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn futures_executor<T>(future: impl Future<Output = T>) -> T {
     struct Unpark(std::thread::Thread);
     impl std::task::Wake for Unpark {
         fn wake(self: std::sync::Arc<Self>) {

@@ -10,6 +10,10 @@ use super::records::Records;
 use crate::Error;
 use crate::registry::{Change, Service};
 
+/// How long nodes that a registry forgot may take to register again: a little more than the usual 30 s between two
+/// heart-beats.
+const PATIENCE: Duration = Duration::from_secs(35);
+
 /// One watched service.
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -28,6 +32,8 @@ struct State {
     records: Records,
     known: Option<Known>,
     asked: Option<Instant>,
+    /// When nodes that the registry forgot are let go.
+    patience: Option<Instant>,
 }
 
 impl Entry {
@@ -88,6 +94,20 @@ impl Entry {
         self.state.write().unwrap_or_else(PoisonError::into_inner).apply(&self.service, change);
     }
 
+    /// Waits until nodes that the registry forgot have had their time; for ever if there are none.
+    pub(super) async fn out_of_patience(&self) {
+        let patience = self.state.read().unwrap_or_else(PoisonError::into_inner).patience;
+        match patience {
+            Some(until) => tokio::time::sleep_until(until).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Lets go the nodes that did not register again.
+    pub(super) fn let_go(&self) {
+        self.state.write().unwrap_or_else(PoisonError::into_inner).let_go(&self.service);
+    }
+
     /// Notes that the registry is away, and says so once.
     pub(super) fn lost(&self, error: &Error) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
@@ -104,12 +124,38 @@ impl Entry {
 
 impl State {
     fn apply(&mut self, service: &Arc<str>, change: Change) {
+        if self.known.as_ref().is_some_and(Known::is_stale) {
+            self.back(service, &change);
+        }
         let moved = self.records.apply(service, change);
-        let was_stale = self.known.as_ref().is_some_and(Known::is_stale);
-        if was_stale {
-            metrics::gauge!("micro_registry_cache_stale", "service" => service.to_string()).set(0.0);
+        self.show(service, moved);
+    }
+
+    /// The registry answers again, with this.
+    fn back(&mut self, service: &Arc<str>, change: &Change) {
+        metrics::gauge!("micro_registry_cache_stale", "service" => service.to_string()).set(0.0);
+        // Programs that live register again, each in its time. Until then a registry that lost its data says of all of
+        // them that they are gone.
+        if self.records.is_lost_by(service, change) {
+            self.records.keep();
+            self.patience = Some(Instant::now() + PATIENCE);
+            tracing::warn!(%service, "the registry is back and lists no node; those known before may register again for {PATIENCE:?}");
+        } else {
             tracing::info!(%service, "the registry is back");
         }
+    }
+
+    fn let_go(&mut self, service: &Arc<str>) {
+        self.patience = None;
+        let gone = self.records.let_go();
+        if gone > 0 {
+            tracing::info!(%service, gone, "nodes that did not register again are gone");
+            self.show(service, true);
+        }
+    }
+
+    /// Shows what is known by now.
+    fn show(&mut self, service: &Arc<str>, moved: bool) {
         match &mut self.known {
             Some(known) if !moved => known.stale = None,
             _ => {

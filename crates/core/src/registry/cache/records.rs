@@ -15,6 +15,8 @@ const SHOWN: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct Records {
     nodes: BTreeMap<String, Listed>,
+    /// The ids of those that a registry forgot, and that have not registered again.
+    forgotten: HashSet<String>,
     /// What was named in the log.
     named: HashSet<(String, &'static str)>,
 }
@@ -49,7 +51,7 @@ impl Records {
                     }
                 }
                 let before = self.nodes.len();
-                self.nodes.retain(|id, _| nodes.contains_key(id));
+                self.nodes.retain(|id, _| nodes.contains_key(id) || self.forgotten.contains(id));
                 let mut changed = self.nodes.len() < before;
                 for (version, node) in nodes.into_values() {
                     changed |= self.put(service, &version, node);
@@ -69,6 +71,7 @@ impl Records {
                     // The node may live on in another version.
                     if self.nodes.get(&node.id).is_some_and(|listed| listed.version == record.version) {
                         self.nodes.remove(&node.id);
+                        self.forgotten.remove(&node.id);
                     }
                 }
                 self.nodes.len() < before
@@ -77,7 +80,27 @@ impl Records {
         }
     }
 
+    /// Tells whether the registry has lost everything that was known: not one node is left of some.
+    pub(super) fn is_lost_by(&self, service: &str, change: &Change) -> bool {
+        let Change::State(services) = change else { return false };
+        let mut listed = services.iter().filter(|record| record.name == service);
+        !self.nodes.is_empty() && listed.all(|record| record.nodes.is_empty())
+    }
+
+    /// Keeps all nodes, until they register again or are [let go](Self::let_go).
+    pub(super) fn keep(&mut self) {
+        self.forgotten = self.nodes.keys().cloned().collect();
+    }
+
+    /// Removes those that were kept and did not register again, and returns how many they were.
+    pub(super) fn let_go(&mut self) -> usize {
+        let forgotten = std::mem::take(&mut self.forgotten);
+        self.nodes.retain(|id, _| !forgotten.contains(id));
+        forgotten.len()
+    }
+
     fn put(&mut self, service: &str, version: &str, node: Node) -> bool {
+        self.forgotten.remove(&node.id);
         let known = self.nodes.get(&node.id);
         if known.is_some_and(|known| known.is(version, &node)) {
             return false;

@@ -9,7 +9,7 @@ use crate::registry::Registry;
 use crate::{Error, Result};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Begins to watch a service, unless somebody does.
 pub(super) fn start(inner: &Arc<Inner>, entry: &Arc<Entry>) {
@@ -73,6 +73,9 @@ async fn watch(registry: &dyn Registry, entry: &Entry) {
 async fn changes(registry: &dyn Registry, entry: &Entry) -> Result<std::convert::Infallible, Error> {
     let mut watch = registry.watch(Some(&entry.service)).await?;
     loop {
-        entry.changed(watch.next().await?);
+        tokio::select! {
+            change = watch.next() => entry.changed(change?),
+            () = entry.out_of_patience() => entry.let_go(),
+        }
     }
 }

@@ -69,6 +69,57 @@ async fn while_the_registry_is_away_it_serves_what_it_knew_and_says_so() {
     assert_eq!(cache.get("s").await.unwrap().age(), Duration::ZERO);
 }
 
+/// A cache that knows the node `a`, and a registry that has gone away since.
+async fn cut_off() -> (Arc<Flaky>, Arc<Cache>) {
+    let (registry, cache) = with_one_node().await;
+    cache.get("s").await.unwrap();
+    until("it watches", async || registry.watches.load(Ordering::SeqCst) == 1).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    registry.cut();
+    until("it is stale", async || cache.get("s").await.unwrap().is_stale()).await;
+    (registry, cache)
+}
+
+async fn is_back(cache: &Cache) -> Known {
+    until("the registry is back", async || !cache.get("s").await.unwrap().is_stale()).await;
+    cache.get("s").await.unwrap()
+}
+
+// features: C6, C7
+#[tokio::test(start_paused = true)]
+async fn nodes_that_a_registry_forgot_in_an_outage_have_half_a_minute_to_register_again() {
+    let (registry, cache) = cut_off().await;
+    registry.memory.deregister(&service("s", "1", "a")).await.unwrap();
+    registry.memory.register(&service("s", "1", "b"), TTL * 10).await.unwrap();
+    registry.heal();
+    assert_eq!(nodes(&is_back(&cache).await), ["b"], "what still lists a node has lost nothing");
+
+    registry.cut();
+    until("it is stale", async || cache.get("s").await.unwrap().is_stale()).await;
+    registry.memory.deregister(&service("s", "1", "b")).await.unwrap();
+    registry.heal();
+    assert_eq!(nodes(&is_back(&cache).await), ["b"]);
+    registry.memory.register(&service("s", "1", "c"), TTL * 10).await.unwrap();
+    until("the new one is known", async || nodes(&cache.get("s").await.unwrap()) == ["b", "c"]).await;
+    tokio::time::sleep(Duration::from_secs(33)).await;
+    assert_eq!(nodes(&cache.get("s").await.unwrap()), ["b", "c"]);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(nodes(&cache.get("s").await.unwrap()), ["c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forgotten_node_that_registers_again_stays_and_goes_as_any_other() {
+    let (registry, cache) = cut_off().await;
+    registry.memory.deregister(&service("s", "1", "a")).await.unwrap();
+    registry.heal();
+    assert_eq!(nodes(&is_back(&cache).await), ["a"]);
+    registry.memory.register(&service("s", "1", "a"), TTL * 10).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    assert_eq!(nodes(&cache.get("s").await.unwrap()), ["a"]);
+    registry.memory.deregister(&service("s", "1", "a")).await.unwrap();
+    until("it is gone", async || cache.get("s").await.unwrap().candidates().is_empty()).await;
+}
+
 #[tokio::test]
 async fn when_nothing_was_known_an_absent_registry_is_an_error_and_a_later_call_works() {
     let (registry, cache) = with_one_node().await;
