@@ -1,5 +1,8 @@
 //! What a program that uses the facade may rely on.
 
+mod caller;
+#[cfg(feature = "registry-embedded")]
+mod clock;
 mod conformance;
 #[cfg(feature = "broker-embedded")]
 mod crash;

@@ -30,6 +30,13 @@ fn program() {
             tokio::time::sleep(Duration::from_secs(3600)).await;
             Ok(body)
         }));
+        service.handle(Endpoint::unary("Echo.Clock", |_: Context, _: Bytes| async {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+            Ok(Bytes::from(now.as_secs().to_string()))
+        }));
+        if let Ok(other) = std::env::var("MICRO_TEST_CALLS") {
+            crate::caller::call_always(&mut service, other);
+        }
         service.subscribe(raw_subscriber("greet.said", |_: Context, _: micro::broker::Message| async { Ok(()) }));
         match std::env::var("MICRO_TEST_SECOND") {
             Ok(second) => micro::run_all([service, Service::builder(&second).address("127.0.0.1:0").build()?]).await,
