@@ -2,6 +2,8 @@
 
 mod caller;
 #[cfg(feature = "registry-embedded")]
+mod calls;
+#[cfg(feature = "registry-embedded")]
 mod clock;
 mod conformance;
 #[cfg(feature = "broker-embedded")]
@@ -13,6 +15,8 @@ mod etcd;
 mod leaving;
 mod lifecycle;
 mod middleware;
+#[cfg(all(feature = "embedded", feature = "mdns", feature = "registry-gossip", feature = "registry-static"))]
+mod namespaces;
 mod outage;
 mod probe;
 mod process;
