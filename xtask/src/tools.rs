@@ -121,7 +121,13 @@ fn need_pip() -> Result<()> {
 }
 
 /// Programs that tests start, each with the Debian package that has it.
-const SERVERS: &[(&str, &str)] = &[("etcd", "etcd-server"), ("etcdctl", "etcd-client"), ("nats-server", "nats-server")];
+const SERVERS: &[(&str, &str)] = &[
+    ("etcd", "etcd-server"),
+    ("etcdctl", "etcd-client"),
+    ("nats-server", "nats-server"),
+    // Sets the clock of other programs.
+    ("faketime", "faketime"),
+];
 
 /// What the Debian package zookeeper has, which is no program.
 const ZOOKEEPER: &str = "/usr/share/java/zookeeper.jar";

@@ -8,6 +8,7 @@
 //! | [`ZooKeeper`] | a ZooKeeper of a test's own, killed, paused and started again, with or without its data |
 //! | [`Nats`] | a NATS server of a test's own, killed, paused and started again, with TLS and accounts |
 //! | [`Proxy`] | stands in front of a server and cuts, holds, half-opens, delays or throttles its connections, and flips bits of what goes through ([`Corruption`]) |
+//! | [`Network`] | hosts in network namespaces of their own; the link of one is pulled and plugged in again. Needs root |
 //! | [`Authority`] | signs certificates: of servers and clients, out of date, for another name |
 //! | [`Process`] | any server as a child process that never outlives the test |
 //! | [`Ports`] | ports for servers that are started, ended and started again |
@@ -23,6 +24,7 @@ mod etcd;
 mod failure;
 pub mod kafka;
 mod nats;
+mod network;
 mod ports;
 mod process;
 mod proxy;
@@ -35,6 +37,7 @@ pub use consul::{Consul, consul_place, consul_program};
 pub use etcd::Etcd;
 pub use failure::{Failure, Result};
 pub use nats::Nats;
+pub use network::Network;
 pub use ports::Ports;
 pub use process::Process;
 pub use proxy::{Corruption, Direction, Proxy};

@@ -68,6 +68,9 @@ pub(crate) fn run(names: &[String]) -> Result<bool> {
     Ok(tally.failed == 0)
 }
 
+/// What is tested, as cargo takes it. The tests of the facade with each plugin are among it.
+pub(crate) const EVERYTHING: [&str; 5] = ["--workspace", "--exclude", "micro-bench", "--features", "micro-rs/full"];
+
 /// Builds the examples, each in the profile that it asks for.
 pub(crate) fn build(workspace: &Workspace, names: &[String]) -> Result<()> {
     for release in [false, true] {
@@ -88,7 +91,7 @@ pub(crate) fn build(workspace: &Workspace, names: &[String]) -> Result<()> {
         match names.is_empty() && !release {
             // As the tests are built, so that nothing is compiled twice for a difference in features. What one package
             // of the workspace asks of a plugin, all have.
-            true => cargo.args(["--workspace", "--exclude", "micro-bench", "--all-targets"]),
+            true => cargo.args(EVERYTHING).arg("--all-targets"),
             false => cargo.args(&packages),
         };
         let status = command::run(&mut cargo, BUILD)?;

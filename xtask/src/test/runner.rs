@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::{Table, Tally, privileged};
+use super::{Table, Tally};
 use crate::{Result, command, examples::Variable, workspace::Workspace};
 
 const BUILD: Duration = Duration::from_secs(60 * 60);
@@ -86,16 +86,17 @@ impl Runner {
         honest(count(&suites), success)
     }
 
-    /// Runs the tests that need a right which not every machine gives; `None` where it is not given.
-    pub(super) fn privileged(&self) -> Result<Option<Tally>> {
-        if self.nextest.is_none() || !privileged::allowed() {
-            return Ok(None);
-        }
+    /// Runs tests that an ordinary run ignores: those of a filter.
+    pub(super) fn ignored(&self, arguments: &[String], filter: &str) -> Result<Tally> {
         let mut test = self.test();
-        test.args(privileged::PACKAGES.iter().flat_map(|package| ["-p", package]));
-        test.args(["--run-ignored", "only", "-E", privileged::FILTER]);
+        test.args(arguments).args(["--run-ignored", "only", "-E", filter]);
         let (suites, success) = self.reported(&mut test)?;
-        honest(count(&suites), success).map(Some)
+        honest(count(&suites), success)
+    }
+
+    /// Tells whether it is nextest that runs the tests.
+    pub(super) fn has_filters(&self) -> bool {
+        self.nextest.is_some()
     }
 
     /// Runs nextest, and reads its report; says whether it succeeded.

@@ -1,5 +1,10 @@
 //! What a program that uses the facade may rely on.
 
+mod caller;
+#[cfg(feature = "registry-embedded")]
+mod calls;
+#[cfg(feature = "registry-embedded")]
+mod clock;
 mod conformance;
 #[cfg(feature = "broker-embedded")]
 mod crash;
@@ -12,6 +17,8 @@ mod lifecycle;
 mod middleware;
 #[cfg(feature = "registry-etcd")]
 mod minute;
+#[cfg(all(feature = "embedded", feature = "mdns", feature = "registry-gossip", feature = "registry-static"))]
+mod namespaces;
 mod outage;
 mod probe;
 mod process;

@@ -54,7 +54,7 @@ impl Measured {
     }
 
     async fn answered(&self) -> f64 {
-        self.figure("micro_rpc_server_requests_total", |line| line.contains("Echo.Say")).await
+        self.figure("micro_rpc_server_requests_total", |line| line.contains("Echo.Nap")).await
     }
 
     async fn is_stale(&self) -> bool {

@@ -30,12 +30,12 @@ fn program() {
             tokio::time::sleep(Duration::from_secs(3600)).await;
             Ok(body)
         }));
-        if let Ok(called) = std::env::var("MICRO_TEST_CALLS") {
-            let client = service.client();
-            service.after_start(move || async move {
-                tokio::spawn(calls(client, called));
-                Ok(())
-            });
+        service.handle(Endpoint::unary("Echo.Clock", |_: Context, _: Bytes| async {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+            Ok(Bytes::from(now.as_secs().to_string()))
+        }));
+        if let Ok(other) = std::env::var("MICRO_TEST_CALLS") {
+            crate::caller::call_always(&mut service, other);
         }
         service.subscribe(raw_subscriber("greet.said", |_: Context, _: micro::broker::Message| async { Ok(()) }));
         match std::env::var("MICRO_TEST_SECOND") {
@@ -48,16 +48,6 @@ fn program() {
         std::process::exit(1);
     }
     std::process::exit(0);
-}
-
-/// Calls a service all the time; its metrics tell how that went.
-async fn calls(client: micro::Client, service: String) {
-    loop {
-        if let Err(error) = client.call::<Bytes, Bytes>(&service, "Echo.Say", &Bytes::new()).await {
-            eprintln!("a call failed: {error}");
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 pub(crate) struct Program {

@@ -1,6 +1,6 @@
 //! The tries of a call: to a node chosen anew each time, with a pause between them.
 
-use std::future::Future;
+use std::future::{Future, pending};
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -77,11 +77,11 @@ pub(super) async fn run<A: Attempt>(
     };
     for tried in begin.. {
         let (chosen, trial) = choose::choose(plan, &avoid).await?;
-        let hedge = plan.hedge.filter(|_| A::HEDGED && plan.idempotent && tried == 0 && plan.address.is_none());
-        let outcome = match hedge {
+        let beside = Some(plan).filter(|plan| A::HEDGED && plan.idempotent && tried == 0).and_then(Beside::of);
+        let outcome = match beside {
             None => one(plan, progress, attempt, &chosen, trial, tried == 0).await,
-            // Boxed: two tries are twice as large, and few calls are hedged.
-            Some(hedge) => Box::pin(hedged(plan, progress, attempt, hedge, &chosen, trial, &mut avoid)).await,
+            // Boxed: two tries are twice as large, and few calls may run twice.
+            Some(beside) => Box::pin(hedged(plan, progress, attempt, beside, &chosen, trial, &mut avoid)).await,
         };
         match outcome {
             Ok(answer) => return Ok(answer),
@@ -168,18 +168,57 @@ async fn one<A: Attempt>(
     outcome
 }
 
-/// Tries at one node, and at a second one beside it if the first is slow.
+/// When a second node is asked beside the first.
+enum Beside {
+    /// It has no answer yet.
+    Slow(Hedge),
+    /// Half of the time is over, and for the latter half of that nothing at all came from it.
+    Silent(Instant),
+}
+
+impl Beside {
+    fn of(plan: &Plan) -> Option<Self> {
+        if plan.address.is_some() {
+            return None;
+        }
+        let silent = || Some(Self::Silent(half_way(plan.deadline()?))).filter(|_| plan.retries > 0);
+        plan.hedge.map(Self::Slow).or_else(silent)
+    }
+
+    /// Waits until it is time; never says so when it is not.
+    async fn wait(&self, progress: &Progress) {
+        match self {
+            Self::Slow(hedge) => sleep(hedge.pause()).await,
+            Self::Silent(until) => {
+                sleep_until(half_way(*until)).await;
+                let before = progress.heard();
+                sleep_until(*until).await;
+                if !progress.doubt_silent(before) {
+                    pending().await
+                }
+            }
+        }
+    }
+}
+
+/// When half of the time that is left will be over.
+pub(super) fn half_way(deadline: Instant) -> Instant {
+    let now = Instant::now();
+    now + deadline.saturating_duration_since(now) / 2
+}
+
+/// Tries at one node, and at a second one beside it if the first is slow or silent.
 async fn hedged<A: Attempt>(
     plan: &Plan,
     progress: &Progress,
     attempt: &A,
-    hedge: Hedge,
+    beside: Beside,
     chosen: &Chosen,
     trial: Option<Trial>,
     avoid: &mut Vec<Arc<Candidate>>,
 ) -> Result<A::Answer, Failed> {
     let first = pin!(one(plan, progress, attempt, chosen, trial, true));
-    let first = match select(first, pin!(sleep(hedge.pause()))).await {
+    let first = match select(first, pin!(beside.wait(progress))).await {
         Either::Left((outcome, _)) => return outcome,
         Either::Right(((), first)) => first,
     };
@@ -189,8 +228,8 @@ async fn hedged<A: Attempt>(
     };
     metrics::counter!("micro_rpc_client_hedges_total", "service" => plan.target.service.to_string()).increment(1);
     // Dropped with the rest of it if it is the slower one: the node is told to stop.
-    let beside = Progress::default();
-    let second = pin!(one(plan, &beside, attempt, &other, trial, false));
+    let its = Progress::default();
+    let second = pin!(one(plan, &its, attempt, &other, trial, false));
     let outcome = resilience::first_answer(first, second).await;
     avoid.extend(other.node().cloned());
     outcome

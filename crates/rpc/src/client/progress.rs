@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use micro_core::selector::InFlight;
 use micro_core::{Error, Kind};
+use tokio::time::Instant;
 
+use super::attempts::half_way;
 use super::choose::Chosen;
 use super::connection::Connection;
 use super::plan::Plan;
@@ -68,6 +70,32 @@ impl Progress {
     /// Returns the call of the try under way: whoever takes it says how it ended.
     pub(super) fn take(&self) -> Option<InFlight> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).in_flight.take()
+    }
+
+    /// Returns how much was heard on the connection, to be compared with later.
+    pub(super) fn heard(&self) -> Option<u64> {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.waiting.as_ref().map(|(connection, _)| connection.heard().count())
+    }
+
+    /// Tells whether nothing was heard on the connection since then, or since the request went out if that was later; it is
+    /// looked at then.
+    pub(super) fn doubt_silent(&self, since: Option<u64>) -> bool {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((connection, sent)) = &state.waiting else { return false };
+        let silent = connection.heard().count() == since.unwrap_or(*sent);
+        if silent {
+            connection.doubt();
+        }
+        silent
+    }
+
+    /// Returns until when the try under way may wait for a connection: where another node may be tried, that one needs time
+    /// as well.
+    pub(super) fn connected_by(&self, plan: &Plan) -> Option<Instant> {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let elsewhere = state.tries <= plan.retries && state.at.as_ref().is_some_and(Chosen::others);
+        plan.deadline().filter(|_| elsewhere).map(half_way)
     }
 
     /// Returns the error of a call whose time is over, and has the connection looked at if it was silent all the while.

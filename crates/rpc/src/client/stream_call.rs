@@ -74,7 +74,7 @@ impl Attempt for Open {
 
     async fn attempt(&self, plan: &Plan, address: &str, first: bool, progress: &Progress) -> Result<Opened, Failed> {
         let channel = plan.client.pools.channel(address).map_err(Failed::not_run)?;
-        let (lease, response, stream) = unary::open(plan, &channel, first).await?;
+        let (lease, response, stream) = unary::open(plan, &channel, first, progress).await?;
         let outbox = Arc::new(Outbox::default());
         if !plan.frame.is_empty() {
             outbox.put(&plan.frame);

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use h2::SendStream;
 use h2::client::ResponseFuture;
 use micro_core::{Error, Kind, Result};
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout_at};
 use tracing::Span;
 
 use super::answers::Answers;
@@ -71,7 +71,7 @@ impl Attempt for Unary {
 
     async fn attempt(&self, plan: &Plan, address: &str, first: bool, progress: &Progress) -> Result<Bytes, Failed> {
         let channel = plan.client.pools.channel(address).map_err(Failed::not_run)?;
-        let (lease, response, mut stream) = open(plan, &channel, first).await?;
+        let (lease, response, mut stream) = open(plan, &channel, first, progress).await?;
         // If it fails, the answer tells why.
         let _ = stream.send_data(plan.frame.clone(), true);
         progress.sent(lease.connection());
@@ -106,9 +106,10 @@ pub(super) async fn open(
     plan: &Plan,
     channel: &Arc<Channel>,
     first: bool,
+    progress: &Progress,
 ) -> Result<(Lease, ResponseFuture, SendStream<Bytes>), Failed> {
     for _ in 0..PASSED_OVER {
-        let lease = channel.lease().await.map_err(Failed::not_run)?;
+        let lease = lease(plan, channel, progress).await.map_err(Failed::not_run)?;
         let request = plan.request(&channel.authority, first).map_err(Failed::not_run)?;
         match lease.send(request) {
             Ok((response, stream)) => return Ok((lease, response, stream)),
@@ -118,6 +119,23 @@ pub(super) async fn open(
     }
     let text = format!("{} takes connections but no calls; it may be stopping", channel.address);
     Err(Failed::not_run(Error::new(Kind::Unavailable, text).id(status::CLIENT)))
+}
+
+/// Waits for a connection, for no longer than leaves time for another node.
+async fn lease(plan: &Plan, channel: &Arc<Channel>, progress: &Progress) -> Result<Lease> {
+    let mut lease = pin!(channel.lease());
+    // Nearly always there is one, and no clock is asked.
+    if let Poll::Ready(lease) = poll_fn(|cx| Poll::Ready(lease.as_mut().poll(cx))).await {
+        return lease;
+    }
+    let Some(until) = progress.connected_by(plan) else { return lease.await };
+    timeout_at(until, lease).await.unwrap_or_else(|_| {
+        let text = format!(
+            "{} gave no connection in half of the call's time; see that the node runs and that the network leads there",
+            channel.address
+        );
+        Err(Error::new(Kind::Unavailable, text).id(status::CLIENT))
+    })
 }
 
 /// How long a stream may take to begin, where nothing else limits it.

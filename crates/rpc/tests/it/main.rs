@@ -24,6 +24,7 @@ mod refusal;
 mod resilience;
 mod retry;
 mod selection;
+mod silent;
 mod stop;
 mod stream;
 mod turn;
