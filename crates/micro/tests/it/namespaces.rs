@@ -149,3 +149,34 @@ fn of_three_machines_that_gossip_one_whose_link_is_down_is_gone_within_its_limit
         }
     });
 }
+
+#[test]
+#[ignore = "needs root; `cargo xtask test` runs it where it is given"]
+fn machines_find_each_other_by_multicast_and_one_that_was_cut_off_is_found_again() {
+    let network = Network::of(3).unwrap();
+    on_host(&network, 0, async || {
+        // Nobody else is in the network, and the parts of a name are short in DNS.
+        let name = "fleet";
+        let registry = "mdns://224.0.0.251:5353?interval=1&ttl=3";
+        let observer = service(&unique("observer")).registry(registry).build().unwrap();
+        let (client, found_by) = (observer.client(), observer.registry());
+        let mut nodes = Vec::new();
+        for host in [1, 2] {
+            let place = format!("{}:0", network.address(host));
+            let settings = [
+                ("MICRO_REGISTRY", registry),
+                ("MICRO_REGISTER_TTL", "3s"),
+                ("MICRO_REGISTER_INTERVAL", "1s"),
+                ("MICRO_SERVER_ADDRESS", &place),
+            ];
+            nodes.push(program(&network, host, name, &settings).await);
+        }
+        let [near, far] = [1, 2].map(|host| network.address(host).to_string());
+        until("both are found at first", async || hosts(&*found_by, name).await == [&*near, &*far]).await;
+        network.unplug(2);
+        until("the one that is cut off is gone", async || hosts(&*found_by, name).await == [&*near]).await;
+        client.call::<Bytes, Bytes>(name, "Echo.Say", &Bytes::new()).await.unwrap();
+        network.plug(2);
+        until("both are found again", async || hosts(&*found_by, name).await == [&*near, &*far]).await;
+    });
+}

@@ -129,7 +129,8 @@ async fn lease(plan: &Plan, channel: &Arc<Channel>, progress: &Progress) -> Resu
         return lease;
     }
     let Some(until) = progress.connected_by(plan) else { return lease.await };
-    timeout_at(until, lease).await.unwrap_or_else(|_| {
+    // Boxed: a timer is large, and few calls wait.
+    Box::pin(timeout_at(until, lease)).await.unwrap_or_else(|_| {
         let text = format!(
             "{} gave no connection in half of the call's time; see that the node runs and that the network leads there",
             channel.address
