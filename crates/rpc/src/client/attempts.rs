@@ -172,8 +172,8 @@ async fn one<A: Attempt>(
 enum Beside {
     /// It has no answer yet.
     Slow(Hedge),
-    /// Half of the time is over, and for the latter half of that nothing at all came from it.
-    Silent(Instant),
+    /// Half of the time is over, nothing came from it for a while, and it did not answer a ping.
+    Silent { deadline: Instant },
 }
 
 impl Beside {
@@ -181,7 +181,7 @@ impl Beside {
         if plan.address.is_some() {
             return None;
         }
-        let silent = || Some(Self::Silent(half_way(plan.deadline()?))).filter(|_| plan.retries > 0);
+        let silent = || Some(Self::Silent { deadline: plan.deadline()? }).filter(|_| plan.retries > 0);
         plan.hedge.map(Self::Slow).or_else(silent)
     }
 
@@ -189,11 +189,16 @@ impl Beside {
     async fn wait(&self, progress: &Progress) {
         match self {
             Self::Slow(hedge) => sleep(hedge.pause()).await,
-            Self::Silent(until) => {
-                sleep_until(half_way(*until)).await;
+            Self::Silent { deadline } => {
+                let eighth = deadline.saturating_duration_since(Instant::now()) / 8;
+                sleep(eighth * 2).await;
                 let before = progress.heard();
-                sleep_until(*until).await;
+                sleep(eighth).await;
                 if !progress.doubt_silent(before) {
+                    return pending().await;
+                }
+                sleep(eighth).await;
+                if !progress.is_doubted() {
                     pending().await
                 }
             }

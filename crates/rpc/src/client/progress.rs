@@ -79,7 +79,7 @@ impl Progress {
     }
 
     /// Tells whether nothing was heard on the connection since then, or since the request went out if that was later; it is
-    /// looked at then.
+    /// pinged then.
     pub(super) fn doubt_silent(&self, since: Option<u64>) -> bool {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some((connection, sent)) = &state.waiting else { return false };
@@ -88,6 +88,12 @@ impl Progress {
             connection.doubt();
         }
         silent
+    }
+
+    /// Tells whether the connection has not answered its ping.
+    pub(super) fn is_doubted(&self) -> bool {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.waiting.as_ref().is_some_and(|(connection, _)| !connection.is_fit())
     }
 
     /// Returns until when the try under way may wait for a connection: where another node may be tried, that one needs time

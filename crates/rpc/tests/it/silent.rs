@@ -10,6 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use micro_core::registry::{Memory, Node, Registry, Service};
 use micro_core::selector::RoundRobin;
 use micro_core::{Kind, Result};
+use micro_faults::Proxy;
 use micro_rpc::{Client, ClientBuilder, Endpoint};
 use socket2::{Domain, Socket, Type};
 use tokio::time::{Instant, timeout};
@@ -20,16 +21,39 @@ use crate::world::{Text, World, options, start, text};
 const TIME: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A node that answers `Try.Fast`, and `Try.It` if it is not silent; and how often it began that.
-async fn node(silent: bool) -> (World, Arc<AtomicU32>) {
+/// A node, which may be cut off without a word, and how often it began `Try.It`.
+struct SomeNode {
+    _world: World,
+    wire: Proxy,
+    runs: Arc<AtomicU32>,
+}
+
+/// A node that answers `Try.Fast`, and `Try.It` if it is not slow.
+async fn node(slow: bool) -> SomeNode {
     let runs = Arc::<AtomicU32>::default();
     let count = Arc::clone(&runs);
     let it = Endpoint::unary("Try.It", move |_, request: Text| {
         count.fetch_add(1, Ordering::SeqCst);
-        async move { if silent { std::future::pending::<Result<Text>>().await } else { Ok(request) } }
+        async move { if slow { std::future::pending::<Result<Text>>().await } else { Ok(request) } }
     });
     let fast = Endpoint::unary("Try.Fast", |_, request: Text| async move { Ok(request) });
-    (start(options(), vec![it, fast]).await, runs)
+    let world = start(options(), vec![it, fast]).await;
+    let wire = Proxy::to(world.address.clone()).unwrap();
+    SomeNode { _world: world, wire, runs }
+}
+
+fn runs(nodes: &[SomeNode]) -> u32 {
+    nodes.iter().map(|node| node.runs.load(Ordering::SeqCst)).sum()
+}
+
+/// A client of these nodes, each of which it has a connection to.
+async fn connected(nodes: &[SomeNode]) -> Client {
+    let addresses: Vec<_> = nodes.iter().map(|node| node.wire.address()).collect();
+    let client = client(&addresses.iter().map(String::as_str).collect::<Vec<_>>()).await.pool(1).build();
+    for _ in nodes {
+        client.call::<Text, Text>("s", "Try.Fast", &text("")).await.unwrap();
+    }
+    client
 }
 
 /// A client that asks one after the other.
@@ -42,64 +66,44 @@ async fn client(addresses: &[&str]) -> ClientBuilder {
 }
 
 #[tokio::test]
-async fn a_call_that_may_run_twice_is_answered_by_another_node_when_one_is_silent() {
-    let ((silent, begun), (well, _)) = (node(true).await, node(false).await);
-    let client = client(&[&silent.address, &well.address]).await.build();
-    let request = text("");
-    for _ in 0..4 {
-        client.call::<Text, Text>("s", "Try.It", &request).idempotent().await.unwrap();
-    }
-    assert!(begun.load(Ordering::SeqCst) > 0, "the silent one was never asked");
-}
-
-#[tokio::test]
-async fn a_call_that_may_run_twice_is_answered_by_another_node_when_its_own_falls_silent_meanwhile() {
-    let ((silent, begun), (well, _)) = (node(true).await, node(false).await);
-    let client = client(&[&silent.address, &well.address]).await.pool(1).build();
-    let request = text("");
-    for _ in 0..4 {
-        let slow = client.call::<Text, Text>("s", "Try.It", &request).idempotent().into_future();
-        let others = async {
-            let began = Instant::now();
-            while began.elapsed() < TIME / 10 {
-                client.call::<Text, Text>("s", "Try.Fast", &request).await.unwrap();
-            }
-        };
-        tokio::join!(slow, others).0.unwrap();
-    }
-    assert!(begun.load(Ordering::SeqCst) > 0, "the silent one was never asked");
+async fn a_call_that_may_run_twice_is_answered_by_another_node_when_its_own_falls_silent() {
+    let nodes = [node(true).await, node(false).await];
+    let (client, request) = (connected(&nodes).await, text(""));
+    let calls = (0..2).map(|_| client.call::<Text, Text>("s", "Try.It", &request).idempotent().into_future());
+    let mut calls: FuturesUnordered<_> = calls.collect();
+    let cut = async {
+        while nodes[0].runs.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        nodes[0].wire.hold();
+    };
+    let answered = async {
+        while let Some(answer) = timeout(LIMIT, calls.next()).await.unwrap() {
+            answer.unwrap();
+        }
+    };
+    tokio::join!(answered, cut);
 }
 
 #[tokio::test]
 async fn a_silent_node_is_waited_for_where_a_call_may_not_run_twice() {
     let nodes = [node(true).await, node(true).await];
-    let client = client(&[&nodes[0].0.address, &nodes[1].0.address]).await.build();
-    let request = text("");
-    let runs = || nodes.iter().map(|(_, runs)| runs.load(Ordering::SeqCst)).sum::<u32>();
+    let (client, request) = (connected(&nodes).await, text(""));
+    nodes.iter().for_each(|node| node.wire.hold());
+    let began = Instant::now();
     let error = client.call::<Text, Text>("s", "Try.It", &request).await.unwrap_err();
-    assert_eq!((error.kind(), runs()), (Kind::Timeout, 1));
+    assert_eq!((error.kind(), runs(&nodes)), (Kind::Timeout, 0));
     let error = client.call::<Text, Text>("s", "Try.It", &request).idempotent().retries(0).await.unwrap_err();
-    assert_eq!((error.kind(), runs()), (Kind::Timeout, 2), "no retries means none");
+    assert_eq!(error.kind(), Kind::Timeout, "no retries means none");
+    assert!(began.elapsed() >= TIME * 2);
 }
 
 #[tokio::test]
-async fn a_node_that_is_slow_and_heard_of_is_waited_for() {
+async fn a_node_that_is_slow_and_answers_a_ping_is_waited_for() {
     let nodes = [node(true).await, node(true).await];
-    let client = client(&[&nodes[0].0.address, &nodes[1].0.address]).await.pool(1).build();
-    let request = text("");
-    let mut slow = Box::pin(client.call::<Text, Text>("s", "Try.It", &request).idempotent().into_future());
-    let error = loop {
-        let fast = async {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            client.call::<Text, Text>("s", "Try.Fast", &request).await.unwrap()
-        };
-        tokio::select! {
-            error = &mut slow => break error.unwrap_err(),
-            _ = fast => {}
-        }
-    };
-    assert_eq!(error.kind(), Kind::Timeout);
-    assert_eq!(nodes.iter().map(|(_, runs)| runs.load(Ordering::SeqCst)).sum::<u32>(), 1);
+    let (client, request) = (connected(&nodes).await, text(""));
+    let error = client.call::<Text, Text>("s", "Try.It", &request).idempotent().await.unwrap_err();
+    assert_eq!((error.kind(), runs(&nodes)), (Kind::Timeout, 1));
 }
 
 /// An address that takes no connection and refuses none, for as long as what is returned lives.
@@ -119,8 +123,8 @@ fn without_a_word() -> (SocketAddr, Socket, Vec<TcpStream>) {
 
 #[tokio::test]
 async fn a_call_that_gets_no_connection_goes_to_another_node_while_there_is_time() {
-    let ((address, _socket, _waiting), (well, _)) = (without_a_word(), node(false).await);
-    let client = client(&[&address.to_string(), &well.address]).await.build();
+    let ((address, _socket, _waiting), well) = (without_a_word(), node(false).await);
+    let client = client(&[&address.to_string(), &well.wire.address()]).await.build();
     let request = text("");
     let calls = (0..10).map(|_| client.call::<Text, Text>("s", "Try.It", &request).into_future());
     let mut calls: FuturesUnordered<_> = calls.collect();
