@@ -14,6 +14,8 @@ pub(crate) struct Own(HashMap<String, Held>);
 struct Held {
     /// With this node only.
     record: Service,
+    /// When the server had told everybody; until then nobody else can have registered it later.
+    told: Option<Instant>,
     until: Instant,
 }
 
@@ -21,7 +23,7 @@ impl Own {
     /// Takes a node, and returns what it was before and when it is over.
     pub(crate) fn put(&mut self, record: Service, ttl: Duration) -> (Option<Service>, Instant) {
         let until = end(ttl);
-        let held = Held { until, record };
+        let held = Held { told: None, until, record };
         let before = self.0.insert(key_of(&held.record), held);
         (before.map(|held| held.record), until)
     }
@@ -33,9 +35,18 @@ impl Own {
         }
     }
 
-    /// Forgets a node: another registered it since, and answers for it.
-    pub(crate) fn superseded(&mut self, key: &str) {
-        self.0.remove(key);
+    /// Notes that everybody was told of a node.
+    pub(crate) fn told(&mut self, key: &str, now: Instant) {
+        if let Some(held) = self.0.get_mut(key) {
+            held.told = Some(now);
+        }
+    }
+
+    /// Forgets a node of which everybody had been told by then: another has registered it since, and answers for it.
+    pub(crate) fn superseded(&mut self, key: &str, then: Instant) {
+        if self.0.get(key).is_some_and(|held| held.told.is_some_and(|told| told < then)) {
+            self.0.remove(key);
+        }
     }
 
     /// Takes away the nodes whose time to live is over.
@@ -84,4 +95,27 @@ pub(crate) fn key_of(record: &Service) -> String {
 pub(crate) fn end(ttl: Duration) -> Instant {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 3_600);
     Instant::now() + ttl.min(YEAR)
+}
+
+#[cfg(test)]
+mod tests {
+    use micro_core::registry::Node;
+
+    use super::*;
+
+    #[test]
+    fn a_node_that_another_registered_later_is_forgotten_and_not_one_that_it_registered_before() {
+        let (mut own, ttl) = (Own::default(), Duration::from_secs(9));
+        let record = Service::new("s", "1").node(Node::new("a", "h:1"));
+        let key = key_of(&record);
+        own.put(record.clone(), ttl);
+        own.superseded(&key, Instant::now());
+        assert!(own.record(&key).is_some(), "what the other said was said before");
+        let now = Instant::now();
+        own.told(&key, now);
+        own.superseded(&key, now);
+        assert!(own.record(&key).is_some(), "what was asked before is older");
+        own.superseded(&key, now + Duration::from_millis(1));
+        assert!(own.is_empty());
+    }
 }
