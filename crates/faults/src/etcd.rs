@@ -132,6 +132,23 @@ impl Etcd {
         self.ctl(&["auth", "enable"]).map(drop)
     }
 
+    /// Returns how many calls of a gRPC method (`LeaseKeepAlive`) were begun, and how many of them have ended.
+    ///
+    /// # Errors
+    ///
+    /// If it does not tell.
+    pub fn calls(&self, method: &str) -> Result<(u64, u64)> {
+        let told = self.asked("/metrics");
+        let told =
+            told.map_err(|e| Failure::new(format!("etcd at {} does not tell its metrics: {e}", self.address())))?;
+        let label = format!("grpc_method=\"{method}\"");
+        let sum = |metric: &str| {
+            let lines = told.lines().filter(|line| line.starts_with(metric) && line.contains(&label));
+            lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+        };
+        Ok((sum("grpc_server_started_total{"), sum("grpc_server_handled_total{")))
+    }
+
     /// Runs `etcdctl` on it, and returns what it prints.
     ///
     /// # Errors
@@ -183,15 +200,16 @@ impl Etcd {
 
     /// Tells whether it has a leader and takes writes, as it says itself.
     fn is_healthy(&self) -> bool {
-        let asked = || -> std::io::Result<String> {
-            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.server.ports.port(2)))?;
-            stream.set_read_timeout(Some(ASKED))?;
-            stream.write_all(b"GET /health HTTP/1.0\r\n\r\n")?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer)?;
-            Ok(answer)
-        };
-        asked().is_ok_and(|answer| answer.contains("200 OK") && answer.contains("true"))
+        self.asked("/health").is_ok_and(|answer| answer.contains("200 OK") && answer.contains("true"))
+    }
+
+    fn asked(&self, path: &str) -> std::io::Result<String> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.server.ports.port(2)))?;
+        stream.set_read_timeout(Some(ASKED))?;
+        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
     }
 
     fn scheme(&self) -> &'static str {

@@ -7,7 +7,7 @@ use futures_util::stream;
 use http::uri::PathAndQuery;
 use micro_tls::Connector;
 use prost::Message;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, oneshot};
 use tokio::time::{Instant, timeout};
 use tonic::client::Grpc;
 use tonic::metadata::MetadataValue;
@@ -52,6 +52,19 @@ struct Token {
 pub(crate) struct Lane {
     channel: Channel,
     token: String,
+}
+
+/// The answers of a stream. Dropped, its requests end too: without that neither side would ever forget the stream.
+pub(crate) struct Answers<A> {
+    answers: Streaming<A>,
+    _open: oneshot::Sender<()>,
+}
+
+impl<A> Answers<A> {
+    /// Waits for the next one; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<A>, Status> {
+        self.answers.message().await
+    }
 }
 
 /// What was used for an attempt.
@@ -231,8 +244,8 @@ impl Lane {
         Ok(answer.into_inner())
     }
 
-    /// Opens a stream with one request, and leaves it open.
-    pub(crate) async fn stream<Q, A>(&self, path: &'static str, request: Q) -> Result<Streaming<A>, Status>
+    /// Opens a stream with one request, and leaves it open until it is dropped.
+    pub(crate) async fn stream<Q, A>(&self, path: &'static str, request: Q) -> Result<Answers<A>, Status>
     where
         Q: Message + 'static,
         A: Message + Default + 'static,
@@ -240,10 +253,11 @@ impl Lane {
         use futures_util::StreamExt;
 
         let mut grpc = self.ready().await?;
-        let requests = stream::iter([request]).chain(stream::pending());
+        let (open, closed) = oneshot::channel::<()>();
+        let requests = stream::iter([request]).chain(stream::once(closed).filter_map(|_| std::future::ready(None)));
         let answer =
             grpc.streaming(self.request(requests), PathAndQuery::from_static(path), ProstCodec::default()).await?;
-        Ok(answer.into_inner())
+        Ok(Answers { answers: answer.into_inner(), _open: open })
     }
 
     async fn ready(&self) -> Result<Grpc<Channel>, Status> {

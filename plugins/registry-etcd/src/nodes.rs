@@ -161,7 +161,7 @@ async fn grant(client: &Client, ttl: i64) -> Result<i64, Failed> {
 async fn keep_alive(client: &Client, id: i64) -> Result<(), Failed> {
     let kept = client.call(|lane| async move {
         let mut stream = lane.stream::<_, KeepAliveResponse>(wire::KEEP_ALIVE, KeepAliveRequest { id }).await?;
-        let answer = stream.message().await?;
+        let answer = stream.next().await?;
         answer.ok_or_else(|| Status::unavailable("the stream of a lease ended without an answer"))
     });
     if kept.await?.ttl > 0 { Ok(()) } else { Err(Failed::Answer(Status::not_found("requested lease not found"))) }

@@ -7,9 +7,9 @@ use micro_core::registry::{Change, Driver, Listing, Service, Told, Unreadable, W
 use micro_core::{Error, Result};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
-use tonic::{Status, Streaming};
+use tonic::Status;
 
-use crate::client::{Client, Lane};
+use crate::client::{Answers, Client, Lane};
 use crate::error::Failed;
 use crate::keys;
 use crate::range::range;
@@ -41,7 +41,7 @@ pub(crate) struct Watching {
 /// A stream that follows what was read.
 struct Begun {
     records: Vec<(String, Service)>,
-    stream: Streaming<WatchResponse>,
+    stream: Answers<WatchResponse>,
 }
 
 impl Watching {
@@ -110,7 +110,7 @@ impl Watched {
     }
 }
 
-async fn open(lane: Lane, prefix: String) -> Result<(Vec<KeyValue>, Streaming<WatchResponse>), Status> {
+async fn open(lane: Lane, prefix: String) -> Result<(Vec<KeyValue>, Answers<WatchResponse>), Status> {
     let found = range(&lane, &prefix).await?;
     let create = WatchCreate {
         range_end: keys::end(&prefix),
@@ -119,7 +119,7 @@ async fn open(lane: Lane, prefix: String) -> Result<(Vec<KeyValue>, Streaming<Wa
         fragment: true,
     };
     let mut stream = lane.stream::<_, WatchResponse>(wire::WATCH, WatchRequest { create: Some(create) }).await?;
-    match stream.message().await? {
+    match stream.next().await? {
         Some(answer) if answer.created && !answer.canceled => Ok((found.kvs, stream)),
         Some(answer) => Err(refused(&answer)),
         None => Err(Status::unavailable("the stream of a watch ended before it began")),
@@ -138,7 +138,7 @@ fn refused(answer: &WatchResponse) -> Status {
 }
 
 /// Reads a stream, and when it ends goes on with another one, until none can be had.
-async fn follow(watched: Watched, told: Arc<Told>, mut stream: Streaming<WatchResponse>) {
+async fn follow(watched: Watched, told: Arc<Told>, mut stream: Answers<WatchResponse>) {
     let mut ends = 0;
     loop {
         let began = Instant::now();
@@ -157,9 +157,9 @@ async fn follow(watched: Watched, told: Arc<Told>, mut stream: Streaming<WatchRe
 }
 
 /// Reads a stream to its end, and says why it ended.
-async fn read(watched: &Watched, told: &Told, stream: &mut Streaming<WatchResponse>) -> String {
+async fn read(watched: &Watched, told: &Told, stream: &mut Answers<WatchResponse>) -> String {
     loop {
-        match stream.message().await {
+        match stream.next().await {
             Ok(Some(answer)) if answer.canceled => return refused(&answer).to_string(),
             Ok(Some(answer)) if answer.events.is_empty() => {}
             Ok(Some(answer)) => {

@@ -11,7 +11,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Stage;
-use super::followed::{Followed, Nodes, nodes};
+use super::followed::{Followed, Nodes, Seen, nodes};
 use super::stage::LONG;
 use crate::Failed;
 use crate::case::rules;
@@ -50,15 +50,16 @@ async fn under_churn_every_change_is_heard_and_the_picture_is_right(stage: Stage
     for followed in [&mut early, &mut deaf] {
         stage.present("the first state", followed.hear()).await??;
     }
-    let early = Hearing::begin(early);
-
     let mut churning = JoinSet::new();
     for number in 0..services * NODES {
         let name = stage.service(&format!("churn{}", number / NODES));
         let client = Arc::clone(&clients[number % clients.len()]);
-        let seen = number.is_multiple_of(2).then(|| early.picture.clone());
-        churning.spawn(churn(stage.clone(), client, name, number, seen, until));
+        let id = format!("{name}-{number}");
+        let seen = number.is_multiple_of(2).then(|| early.node(&id));
+        let one = One { name, id, is_second: number.is_multiple_of(3), stays: number % 4 < 2 };
+        churning.spawn(churn(stage.clone(), client, one, seen, until));
     }
+    let early = Hearing::begin(early);
     sleep(length / 2).await;
     let half = resident();
     let late = Hearing::begin(everything());
@@ -101,25 +102,32 @@ async fn under_churn_every_change_is_heard_and_the_picture_is_right(stage: Stage
     Ok(())
 }
 
+/// One node of the churn.
+struct One {
+    name: String,
+    id: String,
+    is_second: bool,
+    stays: bool,
+}
+
 /// What one node does: it comes, changes and goes. With `seen` it waits each time until that is known there. Returns what it
 /// leaves behind.
 async fn churn(
     stage: Stage,
     registry: Arc<dyn Registry>,
-    name: String,
-    number: usize,
-    mut seen: Option<watch::Receiver<Nodes>>,
+    one: One,
+    mut seen: Option<watch::Receiver<Option<Seen>>>,
     until: Instant,
 ) -> Result<Option<Service>, Failed> {
-    let id = format!("{name}-{number}");
+    let One { name, id, is_second, stays } = one;
     for port in 1_u16.. {
         let node = Node::new(&id, format!("127.0.0.1:{port}"));
-        let service = Service::new(&name, if number.is_multiple_of(3) { "2" } else { "1" }).node(node);
+        let service = Service::new(&name, if is_second { "2" } else { "1" }).node(node);
         persist(&stage, || registry.register(&service, LONG)).await?;
         let is = (service.version.clone(), service.nodes[0].address.clone());
         known(&stage, seen.as_mut(), &id, Some(&is)).await?;
         let over = Instant::now() >= until && (seen.is_some() || port >= ROUNDS) || port == u16::MAX;
-        if over && number % 4 < 2 {
+        if over && stays {
             return Ok(Some(service));
         }
         // Every third time it goes, else it changes.
@@ -152,9 +160,9 @@ where
 /// Waits until the watcher knows a node so, or only a moment where there is none.
 async fn known(
     stage: &Stage,
-    seen: Option<&mut watch::Receiver<Nodes>>,
+    seen: Option<&mut watch::Receiver<Option<Seen>>>,
     id: &str,
-    expected: Option<&(String, String)>,
+    expected: Option<&Seen>,
 ) -> Result<(), Failed> {
     let Some(seen) = seen else {
         let rest = PAUSE * u32::try_from((SERVICES / 40).min(scale())).unwrap_or(1);
@@ -162,7 +170,7 @@ async fn known(
         return Ok(());
     };
     let what = format!("that {id} is {expected:?} was not heard of");
-    let heard = stage.present(&what, seen.wait_for(|nodes| nodes.get(id) == expected)).await?;
+    let heard = stage.present(&what, seen.wait_for(|seen| seen.as_ref() == expected)).await?;
     heard.map(drop).map_err(|_| Failed::new("the watch failed"))
 }
 

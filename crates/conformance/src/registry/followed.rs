@@ -9,8 +9,11 @@ use super::Stage;
 use super::stage::PAUSE;
 use crate::Failed;
 
-/// By id: version and address.
-pub(super) type Nodes = BTreeMap<String, (String, String)>;
+/// The version and the address of a node.
+pub(super) type Seen = (String, String);
+
+/// What is known of each node, by its id.
+pub(super) type Nodes = BTreeMap<String, Seen>;
 
 /// What a watcher knows of a service: the state, and every change since. When its watch ends it asks for a new one.
 #[derive(Debug)]
@@ -22,22 +25,36 @@ pub(super) struct Followed {
     prefix: String,
     watch: Option<Box<dyn Watch>>,
     nodes: watch::Sender<Nodes>,
+    /// What is told of single nodes: hundreds may wait, each for its own.
+    single: BTreeMap<String, watch::Sender<Option<Seen>>>,
 }
 
 impl Followed {
     pub(super) fn new(registry: Arc<dyn Registry>, service: &str) -> Self {
         let service = service.to_owned();
-        Self { registry, service: Some(service.clone()), prefix: service, watch: None, nodes: watch::Sender::default() }
+        Self {
+            registry,
+            service: Some(service.clone()),
+            prefix: service,
+            watch: None,
+            nodes: watch::Sender::default(),
+            single: BTreeMap::new(),
+        }
     }
 
     /// Follows all services whose names begin so.
     pub(super) fn everything(registry: Arc<dyn Registry>, prefix: String) -> Self {
-        Self { registry, service: None, prefix, watch: None, nodes: watch::Sender::default() }
+        Self { registry, service: None, prefix, watch: None, nodes: watch::Sender::default(), single: BTreeMap::new() }
     }
 
     /// What it knows, now and as it changes.
     pub(super) fn nodes(&self) -> watch::Receiver<Nodes> {
         self.nodes.subscribe()
+    }
+
+    /// What it knows of one node, now and as it changes.
+    pub(super) fn node(&mut self, id: &str) -> watch::Receiver<Option<Seen>> {
+        self.single.entry(id.to_owned()).or_default().subscribe()
     }
 
     /// Hears of changes until it knows these records and no others.
@@ -66,7 +83,7 @@ impl Followed {
             };
             match begun.await {
                 Ok((watch, Change::State(services))) => {
-                    self.nodes.send_replace(self.known(&services));
+                    self.begin(&services);
                     self.watch = Some(watch);
                 }
                 Ok((_, other)) => return Err(Failed::new(format!("a new watch begins with {other:?}"))),
@@ -75,21 +92,40 @@ impl Followed {
             return Ok(());
         };
         match watch.next().await {
-            Ok(Change::State(services)) => drop(self.nodes.send_replace(self.known(&services))),
+            Ok(Change::State(services)) => self.begin(&services),
             Ok(Change::Create(service) | Change::Update(service)) => {
-                let changed = self.known(&[service]);
-                self.nodes.send_modify(|nodes| nodes.extend(changed));
+                for (id, seen) in self.known(&[service]) {
+                    self.tell(&id, Some(&seen));
+                    self.nodes.send_modify(|nodes| drop(nodes.insert(id, seen)));
+                }
             }
             Ok(Change::Delete(service)) => {
-                let gone = |id: &String, version: &String| {
-                    service.version == *version && service.nodes.iter().any(|node| node.id == *id)
-                };
-                self.nodes.send_modify(|nodes| nodes.retain(|id, (version, _)| !gone(id, version)));
+                for node in service.nodes {
+                    let is_meant = |nodes: &Nodes| nodes.get(&node.id).is_some_and(|seen| seen.0 == service.version);
+                    if is_meant(&self.nodes.borrow()) {
+                        self.tell(&node.id, None);
+                        self.nodes.send_modify(|nodes| drop(nodes.remove(&node.id)));
+                    }
+                }
             }
             Ok(other) => return Err(Failed::new(format!("this suite does not know the change {other:?}"))),
             Err(_) => self.watch = None,
         }
         Ok(())
+    }
+
+    fn begin(&self, services: &[Service]) {
+        let nodes = self.known(services);
+        for id in self.single.keys() {
+            self.tell(id, nodes.get(id));
+        }
+        self.nodes.send_replace(nodes);
+    }
+
+    fn tell(&self, id: &str, seen: Option<&Seen>) {
+        if let Some(single) = self.single.get(id) {
+            single.send_replace(seen.cloned());
+        }
     }
 
     /// The nodes of these services that are looked at.

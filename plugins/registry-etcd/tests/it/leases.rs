@@ -117,3 +117,25 @@ async fn a_watcher_that_does_not_listen_gets_the_state_anew() {
         }
     }
 }
+
+#[tokio::test]
+async fn neither_a_heart_beat_nor_a_watch_that_was_dropped_leaves_a_stream_open() {
+    let server = Server::start().unwrap();
+    let registry = registry(&format!("etcd://{}", server.address()));
+    for _ in 0..20 {
+        registry.register(&greeter("1", "a"), LONG).await.unwrap();
+        drop(watch(&registry, Some("greeter")).await);
+    }
+    let (_kept, _) = watch(&registry, None).await;
+    let until = tokio::time::Instant::now() + LIMIT;
+    loop {
+        let (beats, watches) = (server.calls("LeaseKeepAlive").unwrap(), server.calls("Watch").unwrap());
+        assert!(beats.0 >= 19 && watches.0 == 21, "{beats:?} {watches:?}");
+        // That which is kept goes on.
+        if beats.0 == beats.1 && watches.1 == 20 {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < until, "{beats:?} {watches:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
