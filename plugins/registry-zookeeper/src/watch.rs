@@ -16,8 +16,8 @@ use crate::keeper::Keeper;
 use crate::keys;
 use crate::session::Session;
 
-/// How many paths are looked at together.
-const TOGETHER: usize = 256;
+/// How many paths are looked at together. Who is behind reads each only once, however often it changed.
+const TOGETHER: usize = 16_384;
 
 /// A connection that lived so long was a good one: what comes after its end is not put off.
 const STABLE: Duration = Duration::from_secs(10);
