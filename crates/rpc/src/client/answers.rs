@@ -123,7 +123,7 @@ impl Answers {
                         }
                         Err(error) => {
                             self.not_run = lost::surely_not_run(&error);
-                            lost::error(&error)
+                            self.lease.connection().lost(&error)
                         }
                     };
                     let Some(again) = again.filter(|_| self.not_run) else { return Poll::Ready(Err(failed)) };

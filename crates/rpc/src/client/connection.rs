@@ -4,7 +4,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use tokio::time::{sleep, timeout};
 use super::channel::Channel;
 use super::pool::PoolOptions;
 use crate::wire::keep_alive::Heard;
+use crate::wire::lost;
 use crate::wire::status::CLIENT;
 use crate::wire::stream::Stream;
 use crate::wire::{CONNECTION_WINDOW, DATA_FRAME, HEADER_LIST, SMALL_FRAMES, STREAM_WINDOW, socket};
@@ -34,6 +35,8 @@ pub(super) struct Connection {
     closed: AtomicBool,
     /// A call had no answer in time, and a ping has none yet.
     doubted: AtomicBool,
+    /// Why it broke. A call that comes just then hears only that it did.
+    broke: OnceLock<String>,
 }
 
 impl Connection {
@@ -65,6 +68,15 @@ impl Connection {
     pub(super) fn doubt(&self) {
         self.doubted.store(true, Ordering::Relaxed);
         self.heard.doubt();
+    }
+
+    /// Returns the error of a call that was lost.
+    pub(super) fn lost(&self, error: &h2::Error) -> Error {
+        let lost = lost::error(error);
+        match self.broke.get() {
+            Some(why) if error.is_io() => lost.source(why.clone()),
+            _ => lost,
+        }
     }
 
     /// Takes a place.
@@ -153,6 +165,7 @@ pub(super) async fn open(channel: &Arc<Channel>, options: &PoolOptions, number: 
         heard: Arc::default(),
         closed: AtomicBool::new(false),
         doubted: AtomicBool::new(false),
+        broke: OnceLock::new(),
     });
     let (weak, heard, idle) = (Arc::downgrade(&connection), connection.heard.clone(), options.idle);
     let node = address.clone();
@@ -172,7 +185,12 @@ pub(super) async fn open(channel: &Arc<Channel>, options: &PoolOptions, number: 
                 None => std::future::pending().await,
             }
         };
-        drive(h2, silent, unused(&weak, idle), &node).await;
+        let broke = |why: String| {
+            if let Some(connection) = weak.upgrade() {
+                let _ = connection.broke.set(why);
+            }
+        };
+        drive(h2, silent, unused(&weak, idle), broke, &node).await;
         drop(driven);
     });
     Ok(connection)
@@ -190,8 +208,13 @@ impl Drop for Driven {
 }
 
 /// Drives a connection until it ends, is found dead, or is not needed.
-async fn drive<C>(h2: C, silent: impl Future<Output = ()>, unused: impl Future<Output = ()>, node: &str)
-where
+async fn drive<C>(
+    h2: C,
+    silent: impl Future<Output = ()>,
+    unused: impl Future<Output = ()>,
+    broke: impl Fn(String),
+    node: &str,
+) where
     C: Future<Output = Result<(), h2::Error>> + Unpin,
 {
     let (mut h2, mut silent, mut unused) = (h2, pin!(silent), pin!(unused));
@@ -200,6 +223,7 @@ where
         if let Poll::Ready(ended) = Pin::new(&mut h2).poll(cx) {
             if let Err(error) = ended {
                 tracing::debug!(node, %error, "a connection broke");
+                broke(error.to_string());
             }
             return Poll::Ready(());
         }
