@@ -212,6 +212,64 @@ impl Address {
             .transpose()
     }
 
+    /// Reads a parameter as a number of 1 or more.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Config`] naming the parameter, if it is 0 or no number.
+    pub fn positive(&self, name: &str, default: u64) -> Result<u64> {
+        match self.parsed(name)? {
+            Some(0) => Err(Error::new(Kind::Config, format!("{name}=0 of the address must be more than 0"))),
+            given => Ok(given.unwrap_or(default)),
+        }
+    }
+
+    /// Returns the account, a user with a password; `example` is shown where only one of them is given.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Config`] for one without the other.
+    pub fn account(&self, example: &str) -> Result<Option<(String, Secret)>> {
+        match (self.user().filter(|user| !user.is_empty()), &self.password) {
+            (Some(user), Some(password)) => Ok(Some((user.to_owned(), password.clone()))),
+            (None, None) => Ok(None),
+            _ => Err(Error::new(
+                Kind::Config,
+                format!("an account in the address is both a user and a password: {example}"),
+            )),
+        }
+    }
+
+    /// Refuses an address that is another plugin's, having none of these schemes, and one with a path. The error shows the
+    /// `example`, and what to write instead of a path.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Config`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use micro_core::address::Address;
+    ///
+    /// let check = |text| Address::parse(text)?.check_plugin(&["etcd", "etcds"], "etcd://host:2379", "write ?domain=name");
+    /// assert!(check("etcds://h1,h2").is_ok() && check("h1").is_ok());
+    /// assert!(check("kafka://h1").unwrap_err().to_string().contains("etcd://host:2379"));
+    /// assert!(check("etcd://h1/path").unwrap_err().to_string().contains("?domain=name"));
+    /// ```
+    pub fn check_plugin(&self, schemes: &[&str], example: &str, no_path: &str) -> Result<()> {
+        let refused = |text| Err(Error::new(Kind::Config, text));
+        match self.scheme() {
+            Some(scheme) if !schemes.contains(&scheme) => {
+                refused(format!("the address {self} is of another plugin; here it is {example}"))
+            }
+            _ if !self.path.trim_matches('/').is_empty() => {
+                refused(format!("the address {self} has a path; {no_path}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses parameters that the plugin does not know, so that a misspelt one is not ignored.
     ///
     /// # Errors

@@ -89,6 +89,19 @@ impl ClientTls {
         self
     }
 
+    /// As [`from_address`](Self::from_address), for a plugin with a scheme of its own for TLS (`etcds`): such an address asks for
+    /// it, unless it says `tls=false`.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_address`](Self::from_address).
+    pub fn from_address_of(address: &Address, scheme: &str) -> Result<Option<Self>> {
+        match address.param("tls") {
+            None if address.scheme() == Some(scheme) => Self::from_address(&address.clone().with_param("tls", "true")),
+            _ => Self::from_address(address),
+        }
+    }
+
     /// Reads `?tls=true&ca=…&cert=…&key=…&verify=false`; `None` if the address asks for no TLS.
     ///
     /// # Errors

@@ -8,12 +8,18 @@ use rustls::{AlertDescription, CertificateError, Error as Tls};
 pub(crate) fn handshake(address: &str, error: io::Error) -> Error {
     let text = match cause(&error) {
         Some(tls) => format!("no TLS with {address}: {}", reason(tls)),
-        None if error.kind() == io::ErrorKind::UnexpectedEof => {
+        None if is_end(&error) => {
             format!("{address} closed the connection in the TLS handshake; it may speak no TLS, or want a certificate")
         }
         None => format!("no TLS with {address}"),
     };
     Error::new(Kind::Unavailable, text).source(error)
+}
+
+/// The other side closed the connection; what it had not read makes that a reset.
+fn is_end(error: &io::Error) -> bool {
+    use io::ErrorKind as K;
+    matches!(error.kind(), K::UnexpectedEof | K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe)
 }
 
 /// Tells by the error of an open connection whether the other side refused our certificate, and how; TLS 1.3 says so only

@@ -90,21 +90,16 @@ struct Sasl {
 
 impl Settings {
     pub(crate) fn read(address: &Address, client_id: Option<&str>) -> Result<Self> {
-        let scheme = address.scheme().unwrap_or("kafka");
-        if !matches!(scheme, "kafka" | "kafkas") {
-            return Err(config(format!("the address {address} is not Kafka's: kafka://host:9092,host:9092")));
-        }
-        if !address.path().trim_matches('/').is_empty() {
-            return Err(config(format!("the address {address} has a path; topics are named in code, not here")));
-        }
+        address.check_plugin(
+            &["kafka", "kafkas"],
+            "kafka://host:9092,host:9092",
+            "topics are named in code, not here",
+        )?;
         check_names(address)?;
         let prefixed =
             |prefix| address.params().filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?, value)));
-        let positive = |name, default: u64| match address.parsed::<u64>(name)? {
-            Some(0) => Err(config(format!("{name}=0 of the address must be more than 0"))),
-            given => Ok(given.unwrap_or(default)),
-        };
-        let tls = address.parsed("tls")?.unwrap_or(scheme == "kafkas");
+        let positive = |name, default| address.positive(name, default);
+        let tls = address.parsed("tls")?.unwrap_or(address.scheme() == Some("kafkas"));
         let path = |name| address.param(name).map(PathBuf::from);
         let settings = Self {
             servers: address.servers(DEFAULT_PORT)?,

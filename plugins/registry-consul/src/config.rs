@@ -33,28 +33,17 @@ pub(crate) struct Config {
 
 impl Config {
     pub(crate) fn read(address: &Address) -> Result<Self> {
-        let scheme = address.scheme().unwrap_or("consul");
-        if !matches!(scheme, "consul" | "consuls") {
-            return Err(config(format!("the address {address} is not Consul's: consul://host:8500")));
-        }
-        if !address.path().trim_matches('/').is_empty() {
-            return Err(config(format!("the address {address} has a path; another world of services is ?domain=")));
-        }
+        address.check_plugin(&["consul", "consuls"], "consul://host:8500", "another world of services is ?domain=")?;
         address.check_params(&[&PARAMETERS[..], &TLS_PARAMS[..]].concat())?;
-        let positive = |name, default: u64| match address.parsed::<u64>(name)? {
-            Some(0) => Err(config(format!("{name}=0 of the address must be more than 0"))),
-            given => Ok(Duration::from_millis(given.unwrap_or(default).min(LONGEST_WAIT))),
-        };
+        let millis =
+            |name, default| Ok::<_, Error>(Duration::from_millis(address.positive(name, default)?.min(LONGEST_WAIT)));
         Ok(Self {
             server: server(address)?,
             token: token(address)?,
             domain: domain(address)?,
-            tls: match (scheme, address.param("tls")) {
-                ("consuls", None) => ClientTls::from_address(&address.clone().with_param("tls", "true"))?,
-                _ => ClientTls::from_address(address)?,
-            },
-            timeout: positive("timeout_ms", 5_000)?,
-            wait: positive("wait_ms", 30_000)?,
+            tls: ClientTls::from_address_of(address, "consuls")?,
+            timeout: millis("timeout_ms", 5_000)?,
+            wait: millis("wait_ms", 30_000)?,
             stale: address.parsed("stale")?.unwrap_or(false),
         })
     }
@@ -133,7 +122,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         for (address, word) in [
-            ("kafka://h", "not Consul's"),
+            ("kafka://h", "consul://host:8500"),
             ("consul://h/path", "path"),
             ("consul://a,b", "several agents"),
             ("consul://h?tokn=1", "tokn"),

@@ -40,10 +40,7 @@ impl Config {
             return Err(Error::new(Kind::Config, text));
         }
         address.check_params(&PARAMETERS)?;
-        let time = |name, default: u64| match address.parsed::<u64>(name)? {
-            Some(0) => Err(Error::new(Kind::Config, format!("{name}=0 of the address must be more than 0"))),
-            given => Ok(Duration::from_millis(given.unwrap_or(default))),
-        };
+        let time = |name, default| Ok::<_, Error>(Duration::from_millis(address.positive(name, default)?));
         let port = address.parsed::<u16>("port")?.filter(|port| *port > 0);
         let records = match (address.param("record").unwrap_or("srv"), port) {
             ("srv", None) => Records::Srv,

@@ -37,33 +37,22 @@ pub(crate) struct Account {
 impl Config {
     /// Reads an address; no I/O is done. `variable` reads the environment.
     pub(crate) fn read(address: &Address, variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
-        let scheme = address.scheme().unwrap_or("etcd");
-        if !matches!(scheme, "etcd" | "etcds") {
-            return Err(config(format!("the address {address} is not etcd's: etcd://host:2379,host:2379")));
-        }
-        if !address.path().trim_matches('/').is_empty() {
-            return Err(config(format!(
-                "the address {address} has a path; write ?domain=name to keep records apart from others"
-            )));
-        }
+        address.check_plugin(
+            &["etcd", "etcds"],
+            "etcd://host:2379,host:2379",
+            "write ?domain=name to keep records apart from others",
+        )?;
         address.check_params(&[PARAMETERS, &TLS_PARAMS[..]].concat())?;
         let domain = address.param("domain").unwrap_or(keys::DOMAIN);
         if domain.is_empty() || domain.contains('/') {
             return Err(config(format!("domain={domain} of the address must be a name without a slash")));
         }
-        let timeout = address.parsed::<u64>("timeout_ms")?.unwrap_or(5_000);
-        if timeout == 0 {
-            return Err(config("timeout_ms=0 of the address must be more than 0".to_owned()));
-        }
         Ok(Self {
             servers: address.servers(DEFAULT_PORT)?,
             account: account(address, variable)?,
             prefix: keys::prefix(domain),
-            timeout: Duration::from_millis(timeout),
-            tls: match (scheme, address.param("tls")) {
-                ("etcds", None) => ClientTls::from_address(&address.clone().with_param("tls", "true"))?,
-                _ => ClientTls::from_address(address)?,
-            },
+            timeout: Duration::from_millis(address.positive("timeout_ms", 5_000)?),
+            tls: ClientTls::from_address_of(address, "etcds")?,
         })
     }
 
@@ -93,18 +82,11 @@ impl Config {
 /// The account of the address, else that of the environment, as go-micro reads it.
 fn account(address: &Address, variable: impl Fn(&str) -> Option<String>) -> Result<Option<Account>> {
     let given = |name| variable(name).filter(|value| !value.is_empty());
-    match (address.user().filter(|user| !user.is_empty()), address.password()) {
-        (Some(user), Some(password)) => Ok(Some(Account { user: user.to_owned(), password: password.clone() })),
-        (Some(user), None) => {
-            Err(config(format!("the user {user} of the address needs a password: etcd://user:password@host")))
-        }
-        (None, Some(_)) => {
-            Err(config("the password of the address needs a user: etcd://user:password@host".to_owned()))
-        }
-        (None, None) => Ok(given("ETCD_USERNAME")
-            .zip(given("ETCD_PASSWORD"))
-            .map(|(user, password)| Account { user, password: Secret::new(password) })),
+    if let Some((user, password)) = address.account("etcd://user:password@host")? {
+        return Ok(Some(Account { user, password }));
     }
+    let given = given("ETCD_USERNAME").zip(given("ETCD_PASSWORD"));
+    Ok(given.map(|(user, password)| Account { user, password: Secret::new(password) }))
 }
 
 fn config(text: String) -> Error {
@@ -154,7 +136,7 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused_by_name() {
         for (address, word) in [
-            ("kafka://h", "not etcd's"),
+            ("kafka://h", "etcd://host:2379"),
             ("etcd://h/path", "domain="),
             ("etcd://h?domian=x", "domian"),
             ("etcd://h?domain=a/b", "slash"),

@@ -151,15 +151,16 @@ fn answer(status: &Status, config: &Config) -> Error {
 fn hint(why: &str, config: &Config) -> &'static str {
     let says = |text: &str| why.contains(text);
     let (tls, broke) = (config.is_tls(), says("broken pipe") || says("connection reset") || says("closed"));
+    let refused = says("fatal alert") && says("Certificate");
     if tls && (says("may speak no TLS") || says("is no TLS")) {
         "is it without TLS? Then leave out tls=true"
     } else if says("UnknownIssuer") || says("BadSignature") {
         "its certificate is of no authority that is trusted; name the right one by ca="
-    } else if says("certificate") || says("CertificateRequired") {
-        "check the certificates: ca=, cert= and key="
-    } else if broke && config.tls.as_ref().is_some_and(|tls| tls.get_identity().is_none()) {
-        // Refused after the handshake, so that only the end of the connection is seen.
+    } else if (broke || refused) && config.tls.as_ref().is_some_and(|tls| tls.get_identity().is_none()) {
+        // Refused after the handshake, so that sometimes only the end of the connection is seen.
         "does it run, and does it want a certificate? Then name ours by cert= and key="
+    } else if says("certificate") || refused {
+        "check the certificates: ca=, cert= and key="
     } else if !tls && (broke || says("frame")) {
         "does it run, and does it want TLS? Then add tls=true"
     } else {
@@ -177,4 +178,29 @@ fn says(status: &Status, text: &str) -> bool {
 
 fn seconds(time: Duration) -> String {
     format!("{} s", time.as_secs_f32())
+}
+
+#[cfg(test)]
+mod tests {
+    use micro_core::address::Address;
+
+    use super::*;
+
+    #[test]
+    fn what_to_do_depends_on_how_a_connection_broke_and_on_what_was_given() {
+        for (address, why, word) in [
+            ("etcds://h", "received fatal alert: BadCertificate", "name ours by cert= and key="),
+            ("etcds://h", "received fatal alert: CertificateRequired", "name ours by cert= and key="),
+            ("etcds://h", "stream closed because of a broken pipe", "name ours by cert= and key="),
+            ("etcds://h?cert=/c&key=/k", "received fatal alert: BadCertificate", "check the certificates"),
+            ("etcds://h?cert=/c&key=/k", "invalid peer certificate: UnknownIssuer", "the right one by ca="),
+            ("etcds://h", "invalid peer certificate: UnknownIssuer", "the right one by ca="),
+            ("etcd://h", "stream closed because of a broken pipe", "add tls=true"),
+            ("etcd://h", "tcp connect error", "is the address right?"),
+        ] {
+            let config = Config::read(&Address::parse(address).unwrap(), |_| None).unwrap();
+            let hint = hint(why, &config);
+            assert!(hint.contains(word), "{address}: {why}: {hint}");
+        }
+    }
 }

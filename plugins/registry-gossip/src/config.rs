@@ -27,16 +27,11 @@ pub(crate) struct Config {
 impl Config {
     /// Reads an address; no I/O is done.
     pub(crate) fn read(address: &Address) -> Result<Self> {
-        if address.scheme().is_some_and(|scheme| scheme != "gossip") {
-            return Err(config(format!(
-                "the address {address} is not gossip's: gossip://host:7946?listen=0.0.0.0:7946"
-            )));
-        }
-        if !address.path().trim_matches('/').is_empty() {
-            return Err(config(format!(
-                "the address {address} has a path; write ?domain=name to keep records apart from others"
-            )));
-        }
+        address.check_plugin(
+            &["gossip"],
+            "gossip://host:7946?listen=0.0.0.0:7946",
+            "write ?domain=name to keep records apart from others",
+        )?;
         if address.user().is_some() || address.password().is_some() {
             return Err(config("gossip knows no accounts; leave user and password out of the address".to_owned()));
         }
@@ -148,7 +143,7 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused_by_name() {
         for (address, word) in [
-            ("etcd://h", "not gossip's"),
+            ("etcd://h", "gossip://host:7946"),
             ("gossip://127.0.0.1/path", "domain="),
             ("gossip://?domian=x", "domian"),
             ("gossip://?domain=", "domain"),

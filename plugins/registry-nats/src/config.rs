@@ -43,15 +43,11 @@ pub(crate) enum Account {
 impl Config {
     /// Reads an address; no I/O is done.
     pub(crate) fn read(address: &Address) -> Result<Self> {
-        let scheme = address.scheme().unwrap_or("nats");
-        if !matches!(scheme, "nats" | "natss") {
-            return Err(config(format!("the address {address} is not NATS's: nats://host:4222,host:4222")));
-        }
-        if !address.path().trim_matches('/').is_empty() {
-            return Err(config(format!(
-                "the address {address} has a path; write ?domain=name to keep records apart from others"
-            )));
-        }
+        address.check_plugin(
+            &["nats", "natss"],
+            "nats://host:4222,host:4222",
+            "write ?domain=name to keep records apart from others",
+        )?;
         address.check_params(&[PARAMETERS, &TLS_PARAMS[..]].concat())?;
         let subject = subject(address, "subject", SUBJECT)?;
         let subject = match subject_token(address)? {
@@ -63,12 +59,9 @@ impl Config {
             account: account(address)?,
             query: format!("{subject}.query"),
             watch: format!("{subject}.watch"),
-            timeout: millis(address, "timeout_ms", 5_000)?,
-            wait: millis(address, "wait_ms", 100)?,
-            tls: match (scheme, address.param("tls")) {
-                ("natss", None) => ClientTls::from_address(&address.clone().with_param("tls", "true"))?,
-                _ => ClientTls::from_address(address)?,
-            },
+            timeout: Duration::from_millis(address.positive("timeout_ms", 5_000)?),
+            wait: Duration::from_millis(address.positive("wait_ms", 100)?),
+            tls: ClientTls::from_address_of(address, "natss")?,
         })
     }
 
@@ -96,23 +89,9 @@ fn subject_token(address: &Address) -> Result<&str> {
     }
 }
 
-fn millis(address: &Address, parameter: &str, default: u64) -> Result<Duration> {
-    match address.parsed::<u64>(parameter)?.unwrap_or(default) {
-        0 => Err(config(format!("{parameter}=0 of the address must be more than 0"))),
-        millis => Ok(Duration::from_millis(millis)),
-    }
-}
-
 fn account(address: &Address) -> Result<Option<Account>> {
-    let user = address.user().filter(|user| !user.is_empty());
-    let pair = match (user, address.password()) {
-        (None, None) => None,
-        (Some(user), Some(password)) => Some(Account::User { user: user.to_owned(), password: password.clone() }),
-        _ => {
-            let text = "an account in the address is both: nats://user:password@host; a token is given by token=";
-            return Err(config(text.to_owned()));
-        }
-    };
+    let pair = address.account("nats://user:password@host; a token is given by token=")?;
+    let pair = pair.map(|(user, password)| Account::User { user, password });
     let token = address.param("token").map(|token| Account::Token(Secret::new(token)));
     let file = address.param("creds").map(|file| Account::Credentials(file.into()));
     let mut given = [pair, token, file].into_iter().flatten();
@@ -167,7 +146,7 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused_by_name() {
         for (address, word) in [
-            ("kafka://h", "not NATS's"),
+            ("kafka://h", "nats://host:4222"),
             ("nats://h/path", "domain="),
             ("nats://h?domian=x", "domian"),
             ("nats://h?domain=a.b", "dot"),

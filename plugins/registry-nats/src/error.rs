@@ -94,14 +94,20 @@ fn stranger(config: &Config) -> String {
 
 /// What to do; what TLS says has its own advice.
 fn hint(why: &str, config: &Config) -> String {
-    let is_ours = why.contains("our certificate");
+    let broke = ["broken pipe", "reset", "closed", "end of file"].iter().any(|text| why.to_lowercase().contains(text));
     let named = config.tls.as_ref().is_some_and(|tls| tls.get_identity().is_some());
     match &config.tls {
         None if why.contains("certificate") => {
             format!("it speaks TLS; add tls=true, and ca= if its authority is not the system's: {why}")
         }
         // Some servers only say that it is bad.
-        Some(_) if is_ours && !named => "it wants a certificate: name ours by cert= and its key by key=".to_owned(),
+        Some(_) if !named && why.contains("our certificate") => {
+            "it wants a certificate: name ours by cert= and its key by key=".to_owned()
+        }
+        // Of some only the end of the connection is seen.
+        Some(_) if !named && broke => "does it speak TLS? Else leave out tls=true. Does it want a certificate? Then \
+             name ours by cert= and its key by key="
+            .to_owned(),
         Some(_) if why.contains("certificate") => why.to_owned(),
         Some(_) if why.contains("no TLS") || why.contains("TLS") => {
             format!("{why}; is it without TLS? Then leave out tls=true")
@@ -120,4 +126,28 @@ pub(crate) fn text_of(error: &dyn StdError) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use micro_core::address::Address;
+
+    use super::*;
+
+    #[test]
+    fn what_to_do_depends_on_how_a_connection_broke_and_on_what_was_given() {
+        for (address, why, word) in [
+            ("natss://h", "it did not believe our certificate (BadCertificate)", "name ours by cert="),
+            ("natss://h", "IO error: Connection reset by peer (os error 104)", "name ours by cert="),
+            ("natss://h?cert=/c&key=/k", "it did not believe our certificate (BadCertificate)", "did not believe"),
+            ("natss://h", "its certificate is of an authority that is not believed", "not believed"),
+            ("nats://h", "its certificate is of an authority that is not believed", "add tls=true"),
+            ("natss://h", "what it answers is no TLS; it may listen in plain", "leave out tls=true"),
+            ("nats://h", "IO error: Connection refused (os error 111)", "is the address right?"),
+        ] {
+            let config = Config::read(&Address::parse(address).unwrap()).unwrap();
+            let hint = hint(why, &config);
+            assert!(hint.contains(word), "{address}: {why}: {hint}");
+        }
+    }
 }

@@ -38,10 +38,7 @@ impl Config {
             return Err(config(format!("the address {address} is not a static list's: {EXAMPLE}")));
         }
         address.check_params(&PARAMETERS)?;
-        let interval = match address.parsed::<u64>("interval_ms")? {
-            Some(0) => return Err(config("interval_ms=0 of the address must be more than 0".to_owned())),
-            given => Duration::from_millis(given.unwrap_or(1_000)),
-        };
+        let interval = Duration::from_millis(address.positive("interval_ms", 1_000)?);
         let list = address.hosts().join(",") + address.path();
         let source = match (address.param("file"), list.as_str()) {
             (Some(path), "") if address.param("version").is_some() => {

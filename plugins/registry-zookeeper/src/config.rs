@@ -31,25 +31,18 @@ pub(crate) struct Account {
 impl Config {
     /// Reads an address; no I/O is done.
     pub(crate) fn read(address: &Address) -> Result<Self> {
-        let scheme = address.scheme().unwrap_or("zookeeper");
-        if !matches!(scheme, "zookeeper" | "zk") {
-            return Err(config(format!("the address {address} is not ZooKeeper's: zookeeper://host:2181,host:2181")));
-        }
-        if !address.path().trim_matches('/').is_empty() {
-            return Err(config(format!(
-                "the address {address} has a path; write ?domain=name to keep records apart from others"
-            )));
-        }
+        address.check_plugin(
+            &["zookeeper", "zk"],
+            "zookeeper://host:2181,host:2181",
+            "write ?domain=name to keep records apart from others",
+        )?;
         address.check_params(PARAMETERS)?;
         let domain = address.param("domain").unwrap_or(keys::DOMAIN);
         if domain.is_empty() || domain.contains('/') || domain.contains(char::is_control) {
             return Err(config(format!("domain={domain:?} of the address must be a name without a slash")));
         }
-        let timeout = address.parsed::<u64>("timeout_ms")?.unwrap_or(5_000);
-        if timeout == 0 {
-            return Err(config("timeout_ms=0 of the address must be more than 0".to_owned()));
-        }
-        let account = account(address)?;
+        let account = address.account("zookeeper://user:password@host")?;
+        let account = account.map(|(user, password)| Account { user, password });
         let private = match address.param("acl").unwrap_or("open") {
             "open" => false,
             "creator" if account.is_some() => true,
@@ -64,7 +57,7 @@ impl Config {
             servers: address.servers(DEFAULT_PORT)?,
             account,
             root: keys::root(domain),
-            timeout: Duration::from_millis(timeout),
+            timeout: Duration::from_millis(address.positive("timeout_ms", 5_000)?),
             private,
         })
     }
@@ -72,14 +65,6 @@ impl Config {
     /// Returns the servers as one text, without secrets.
     pub(crate) fn address(&self) -> String {
         self.servers.join(",")
-    }
-}
-
-fn account(address: &Address) -> Result<Option<Account>> {
-    match (address.user().filter(|user| !user.is_empty()), address.password()) {
-        (Some(user), Some(password)) => Ok(Some(Account { user: user.to_owned(), password: password.clone() })),
-        (None, None) => Ok(None),
-        _ => Err(config("an account in the address is both: zookeeper://user:password@host".to_owned())),
     }
 }
 
@@ -113,7 +98,7 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused_by_name() {
         for (address, word) in [
-            ("kafka://h", "not ZooKeeper's"),
+            ("kafka://h", "zookeeper://host:2181"),
             ("zookeeper://h/path", "domain="),
             ("zookeeper://h?domian=x", "domian"),
             ("zookeeper://h?domain=a/b", "slash"),

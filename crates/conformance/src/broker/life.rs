@@ -32,18 +32,20 @@ rules! { broker:
 }
 
 async fn making_a_client_does_no_io(stage: Stage) -> Result<(), Failed> {
-    let mut client = stage.new_client();
-    let mut least = Duration::MAX;
-    // One may be held up by a busy machine.
-    for _ in 0..5 {
-        let began = Instant::now();
-        client = stage.new_client();
-        least = least.min(began.elapsed());
-    }
-    ensure!(least < Duration::from_millis(50), "making it took {least:?} at least");
+    let (began, waited) = (Instant::now(), held_up());
+    let client = stage.new_client();
+    let took = began.elapsed().saturating_sub(held_up().saturating_sub(waited));
+    ensure!(took < Duration::from_millis(50), "making it took {took:?}");
     ensure!(!client.name().is_empty(), "it has no name");
     let _ = (client.address(), client.options(), client.capability(), format!("{client:?}"));
     Ok(())
+}
+
+/// How long this thread has been ready to run while a busy machine ran others; nothing where the system does not say.
+fn held_up() -> Duration {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanos = told.split_whitespace().nth(1).and_then(|nanos| nanos.parse().ok());
+    Duration::from_nanos(nanos.unwrap_or_default())
 }
 
 async fn a_stopped_subscription_gives_no_more_and_still_takes_answers(stage: Stage) -> Result<(), Failed> {

@@ -1,9 +1,12 @@
 //! What the tests of a plugin do again and again beside the suite: records, watches, and waiting with a limit.
 
+use std::io::ErrorKind;
+use std::net::TcpListener;
 use std::time::Duration;
 
-use micro_core::Error;
 use micro_core::registry::{Change, Node, Registry, Service, Watch};
+use micro_core::{Error, Kind};
+use micro_faults::Server;
 use tokio::time::{Instant, sleep, timeout};
 
 /// A time to live that no test waits out.
@@ -79,4 +82,71 @@ pub async fn every_error(registry: &dyn Registry) -> [Error; 5] {
         registry.list().await.expect_err("listing fails"),
         registry.watch(None).await.expect_err("watching fails"),
     ]
+}
+
+/// Has a client made of the address of somebody who listens, and asserts that nobody comes.
+///
+/// # Panics
+///
+/// If somebody does.
+pub fn opens_nothing<R>(make: impl FnOnce(&str) -> R) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    listener.set_nonblocking(true).expect("a listener need not wait");
+    let made = make(&listener.local_addr().expect("it listens somewhere").to_string());
+    let came = listener.accept().expect_err("making a client connects");
+    assert_eq!(came.kind(), ErrorKind::WouldBlock, "{came}");
+    drop(made);
+}
+
+/// Asserts that a client of `127.0.0.1:1,127.0.0.1:2`, where no server is, says so with each call, and what to do.
+///
+/// # Panics
+///
+/// If it does not.
+pub async fn misses_its_server(registry: &dyn Registry) {
+    for error in every_error(registry).await {
+        let text = error.to_string();
+        assert_eq!(error.kind(), Kind::Unavailable, "{text}");
+        assert!(text.contains("127.0.0.1:1,127.0.0.1:2") && text.contains("does it run"), "{text}");
+    }
+}
+
+/// Has the server of a client that waits for 1 s stand still, and go on when the client's calls and its watch have failed in
+/// time, each with one of these kinds. The node `a` of greeter is registered then.
+///
+/// # Panics
+///
+/// If they do not.
+pub async fn outlives_a_pause(registry: &dyn Registry, server: &Server, kinds: &[Kind]) {
+    registry.register(&greeter("1", "a"), LONG).await.expect("it can register");
+    let (mut hears, _) = watch(registry, None).await;
+    server.pause();
+    let before = Instant::now();
+    for error in [
+        registry.get("greeter").await.expect_err("getting fails"),
+        registry.register(&greeter("1", "b"), LONG).await.expect_err("registering fails"),
+        // What it watches already it may know, for as long as it does not know better.
+        registry.watch(Some("other")).await.expect_err("watching fails"),
+    ] {
+        let text = error.to_string();
+        assert!(kinds.contains(&error.kind()) && text.contains(&server.address()), "{text}");
+        assert!(error.kind() != Kind::Timeout || text.contains("within 1 s"), "{text}");
+    }
+    assert!(before.elapsed() < Duration::from_millis(4_500), "{:?}", before.elapsed());
+    let error = end(&mut hears).await;
+    assert!(matches!(error.kind(), Kind::Timeout | Kind::Unavailable), "{error}");
+    server.resume();
+}
+
+/// Registers the node `b` of greeter again and again, until the server takes it.
+///
+/// # Panics
+///
+/// If it does not within [`LIMIT`].
+pub async fn registers_again(registry: &dyn Registry) {
+    let until = Instant::now() + LIMIT;
+    while let Err(error) = registry.register(&greeter("1", "b"), LONG).await {
+        assert!(Instant::now() < until, "the server goes on, and yet: {error}");
+        sleep(Duration::from_millis(20)).await;
+    }
 }

@@ -148,7 +148,8 @@ impl Server {
     /// # Errors
     ///
     /// [`Kind::Config`] for an endpoint whose name is not of the form `Service.Method` or stands twice, for a limit of an
-    /// endpoint that there is none of, for an address that is none, or a certificate that cannot be used; [`Kind::Unavailable`] naming an address that cannot be opened.
+    /// endpoint that there is none of, for an address that is none, or a certificate that cannot be used;
+    /// [`Kind::Unavailable`] naming an address that cannot be opened.
     pub async fn start(self) -> Result<Running> {
         let tls = self.options.acceptor()?;
         let listener = listener::open(self.options.listen_address()).await?;

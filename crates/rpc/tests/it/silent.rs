@@ -82,7 +82,8 @@ async fn a_call_that_may_run_twice_is_answered_by_another_node_when_its_own_fall
             answer.unwrap();
         }
     };
-    tokio::join!(answered, cut);
+    let ((), cut) = tokio::join!(answered, timeout(LIMIT, cut));
+    cut.expect("the call reaches its node");
 }
 
 #[tokio::test]

@@ -158,6 +158,23 @@ async fn a_server_in_plain_is_told_from_one_that_refuses() {
 }
 
 #[tokio::test]
+async fn a_server_that_closes_or_resets_in_the_handshake_may_speak_no_tls() {
+    for reads in [true, false] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut hello = [0; 4_096];
+            // What is closed with something unread is reset.
+            let seen = if reads { stream.read(&mut hello).await } else { stream.peek(&mut hello).await };
+            assert!(seen.unwrap() > 0);
+        });
+        let error = connect(house().client(), &address).await.unwrap_err();
+        assert!(error.to_string().contains("may speak no TLS"), "{reads}: {error}");
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_cannot_be_used_is_named() {
     let house = house();
     let own = house.ours.sign("server", &["127.0.0.1"]).unwrap();

@@ -1,5 +1,3 @@
-use std::time::{Duration, Instant};
-
 use micro_conformance::registry::steps::*;
 use micro_core::Kind;
 use micro_core::registry::{Change, Node, Registry, Service};
@@ -10,20 +8,15 @@ use crate::client::registry;
 
 #[test]
 fn making_one_opens_nothing() {
-    let before = Instant::now();
+    opens_nothing(|address| registry(&format!("nats://{address}")));
     let registry = Nats::new().unwrap();
-    assert!(before.elapsed() < Duration::from_millis(50));
     assert_eq!((registry.name(), registry.address().as_str()), ("nats", "127.0.0.1:4222"));
 }
 
 #[tokio::test]
 async fn where_no_server_is_every_call_says_so_and_what_to_do() {
     let registry = registry("nats://127.0.0.1:1,127.0.0.1:2?timeout_ms=2000");
-    for error in every_error(&registry).await {
-        let text = error.to_string();
-        assert_eq!(error.kind(), Kind::Unavailable, "{text}");
-        assert!(text.contains("127.0.0.1:1,127.0.0.1:2") && text.contains("does it run"), "{text}");
-    }
+    misses_its_server(&registry).await;
 }
 
 #[tokio::test]
@@ -74,27 +67,8 @@ async fn who_was_cut_off_alone_is_heard_of_at_once_when_it_is_back() {
 async fn a_server_that_stands_still_is_an_error_in_time_and_is_used_when_it_goes_on() {
     let server = Server::start().unwrap();
     let registry = registry(&format!("nats://{}?timeout_ms=1000", server.address()));
-    registry.register(&greeter("1", "a"), LONG).await.unwrap();
-    let (mut hears, _) = watch(&registry, None).await;
-    server.pause();
-    let before = Instant::now();
-    for error in [
-        registry.get("greeter").await.unwrap_err(),
-        registry.register(&greeter("1", "b"), LONG).await.unwrap_err(),
-        // What it watches already it knows, for as long as it does not know better.
-        registry.watch(Some("other")).await.unwrap_err(),
-    ] {
-        assert!(matches!(error.kind(), Kind::Timeout | Kind::Unavailable), "{error}");
-        assert!(error.to_string().contains(&server.address()), "{error}");
-    }
-    assert!(before.elapsed() < Duration::from_millis(5_000), "{:?}", before.elapsed());
-    let error = end(&mut hears).await;
-    assert!(matches!(error.kind(), Kind::Timeout | Kind::Unavailable), "{error}");
-    server.resume();
-    let until = Instant::now() + LIMIT;
-    while registry.register(&greeter("1", "b"), LONG).await.is_err() {
-        assert!(Instant::now() < until, "the server goes on");
-    }
+    outlives_a_pause(&registry, &server, &[Kind::Timeout, Kind::Unavailable]).await;
+    registers_again(&registry).await;
     let two = greeter("1", "a").node(greeter("1", "b").nodes[0].clone());
     finds(&registry, &[two]).await;
 }

@@ -1,5 +1,3 @@
-use std::time::{Duration, Instant};
-
 use micro_core::Kind;
 use micro_core::registry::{Change, Registry};
 use micro_faults::ZooKeeper as Server;
@@ -10,20 +8,15 @@ use micro_conformance::registry::steps::*;
 
 #[test]
 fn making_one_opens_nothing() {
-    let before = Instant::now();
+    opens_nothing(|address| registry(&format!("zookeeper://{address}")));
     let registry = ZooKeeper::new().unwrap();
-    assert!(before.elapsed() < Duration::from_millis(50));
     assert_eq!((registry.name(), registry.address().as_str()), ("zookeeper", "127.0.0.1:2181"));
 }
 
 #[tokio::test]
 async fn where_no_server_is_every_call_says_so_and_what_to_do() {
     let registry = registry("zookeeper://127.0.0.1:1,127.0.0.1:2?timeout_ms=2000");
-    for error in every_error(&registry).await {
-        let text = error.to_string();
-        assert_eq!(error.kind(), Kind::Unavailable, "{text}");
-        assert!(text.contains("127.0.0.1:1,127.0.0.1:2") && text.contains("does it run"), "{text}");
-    }
+    misses_its_server(&registry).await;
 }
 
 #[tokio::test]
@@ -63,26 +56,8 @@ async fn what_a_server_forgot_is_registered_again_without_a_heart_beat() {
 async fn a_server_that_stands_still_is_an_error_in_time_and_is_used_when_it_goes_on() {
     let server = Server::start().unwrap();
     let registry = registry(&format!("zookeeper://{}?timeout_ms=1000", server.address()));
-    registry.register(&greeter("1", "a"), LONG).await.unwrap();
-    let (mut hears, _) = watch(&registry, None).await;
-    server.pause();
-    let before = Instant::now();
-    for error in [
-        registry.get("greeter").await.unwrap_err(),
-        registry.register(&greeter("1", "b"), LONG).await.unwrap_err(),
-        registry.watch(None).await.unwrap_err(),
-    ] {
-        assert!(matches!(error.kind(), Kind::Timeout | Kind::Unavailable), "{error}");
-        assert!(error.to_string().contains(&server.address()), "{error}");
-    }
-    assert!(before.elapsed() < Duration::from_millis(4_500), "{:?}", before.elapsed());
-    let error = end(&mut hears).await;
-    assert!(matches!(error.kind(), Kind::Timeout | Kind::Unavailable), "{error}");
-    server.resume();
-    let until = Instant::now() + LIMIT;
-    while registry.register(&greeter("1", "b"), LONG).await.is_err() {
-        assert!(Instant::now() < until, "the server goes on");
-    }
+    outlives_a_pause(&registry, &server, &[Kind::Timeout, Kind::Unavailable]).await;
+    registers_again(&registry).await;
     let two = greeter("1", "a").node(greeter("1", "b").nodes[0].clone());
     finds(&registry, &[two]).await;
 }
